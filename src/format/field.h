@@ -46,7 +46,8 @@ enum field_type {
     FIELD_STRUCT_P, /* struct *, NULL when absent or null, .sub */
     FIELD_ARRAY,    /* struct field_array of structs, .sub; NULL items emits null or [] by flag */
     FIELD_MAP,      /* struct field_map: string -> struct, .sub */
-    FIELD_RAW,      /* char *: the value's own JSON text */
+    FIELD_RAW,      /* char *: the value's own JSON text; NULL emits null */
+    FIELD_UINTS,    /* struct uint_list: array of unsigned numbers; unset emits null or [] by flag */
 };
 
 struct opt_int {
@@ -56,6 +57,11 @@ struct opt_int {
 struct opt_uint {
     bool set;
     uint64_t value;
+};
+struct uint_list {
+    uint64_t *items;
+    size_t count;
+    bool set; /* an array was given, perhaps an empty one */
 };
 /* Elements are contiguous structs of sub->size. */
 struct field_array {
