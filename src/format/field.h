@@ -109,14 +109,19 @@ struct field_table {
 #define FIELD_TABLE(st, list)                                                                      \
     { .size = sizeof(st), .fields = (list) }
 
-/* Sets the members to what absent keys mean (FIELD_TRI: -1, all else zero). */
+/* Zeroes the whole struct and sets the members to what absent keys mean (FIELD_TRI: -1). */
 void field_init(const struct field_table *t, void *obj);
 /* `obj` must be initialised; keys that are present replace (and free) what is there, so a second
- * parse merges. Untouched on failure. `path` (may be "") starts the key path in error texts. */
+ * parse merges: structs, also by pointer, member by member; lists and maps as a whole. null makes
+ * pointers, lists and maps absent and leaves the rest. Untouched on failure. `path` (may be "")
+ * starts the key path in error texts. */
 int field_parse(const struct field_table *t, struct json_object *o, void *obj, const char *path,
                 struct err *e);
 int field_parse_text(const struct field_table *t, const char *text, size_t len, void *obj,
                      struct err *e);
+/* The paths ("HostConfig.Foo", "Mounts[0].Bar") of keys that the table does not know; NULL when
+ * there is none. */
+char **field_unknown(const struct field_table *t, struct json_object *o);
 /* Writes one object. */
 void field_emit(const struct field_table *t, const void *obj, struct jw *w);
 /* Writes the members only, for answers that add some of their own. */
@@ -124,12 +129,18 @@ void field_emit_members(const struct field_table *t, const void *obj, struct jw 
 char *field_to_text(const struct field_table *t, const void *obj) __attribute__((returns_nonnull));
 /* Frees what the members own and re-initialises. */
 void field_done(const struct field_table *t, void *obj);
-/* Deep copy into an initialised dst. */
+/* Deep copy of the table's members into an initialised dst. */
 void field_copy(const struct field_table *t, void *dst, const void *src);
 /* Appends an initialised element; the pointer is good until the next append. */
 void *field_array_add(struct field_array *a, const struct field_table *sub);
 /* Finds or adds the value of `key`. */
 void *field_map_put(struct field_map *m, const struct field_table *sub, const char *key);
 void *field_map_get(const struct field_map *m, const struct field_table *sub, const char *key);
+/* False when there was no such key. */
+bool field_map_del(struct field_map *m, const struct field_table *sub, const char *key);
+/* One member: frees what it owns and sets it to what an absent key means. */
+void field_reset(const struct field *f, void *member);
+/* n initialised structs in one allocation. */
+void *field_new_items(const struct field_table *sub, size_t n) __attribute__((returns_nonnull));
 #define field_array_at(a, type, i) (&((type *)(a)->items)[i])
 #define field_map_at(m, type, i)   (&((type *)(m)->values)[i])

@@ -4,9 +4,10 @@
 /*
  * JSON in and out.
  *
- * In: json-c with the strictness that its default lacks (libraries note: comments, NaN, trailing
- * text, silent saturation, invalid UTF-8 are all refused), depth and size limits, and member
- * look-up that falls back to a case-insensitive match as Go's decoder does.
+ * In: json-c values from a strict parser (comments, NaN, trailing text, invalid UTF-8, a NUL in a
+ * string are all refused, numbers are never saturated), depth and size limits, and member look-up
+ * that falls back to a case-insensitive match as Go's decoder does. Numbers that are no int64 or
+ * uint64 are doubles which keep their text. The last of duplicate keys wins.
  * Out: struct jw, a streaming writer into a struct buf; HTML-safe escaping off (Docker's encoder
  * writes <, > and & plainly in API answers).
  */
@@ -14,6 +15,7 @@
 #include <stdint.h>
 
 #include <json-c/json_object.h>
+#include <json-c/linkhash.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -21,9 +23,12 @@
 #define JSON_DEPTH_MAX 64
 #define JSON_SIZE_MAX  (4u << 20)
 
-/* One document and nothing behind it but blanks. *ret is a reference the caller puts. ERR_INVALID
- * with line or offset in the text. */
+/* One document and nothing behind it but blanks. *ret is a reference the caller puts (NULL for the
+ * document "null"). ERR_INVALID in the words of Go's scanner with line and column; ERR_TOO_LARGE. */
 int jsn_parse(const char *text, size_t len, struct json_object **ret, struct err *e);
+/* The same with another limit than JSON_SIZE_MAX: for a client that reads its server's lists. */
+int jsn_parse_max(const char *text, size_t len, size_t max, struct json_object **ret,
+                  struct err *e);
 static inline void cleanup_json(struct json_object **o) {
     json_object_put(*o);
 }
@@ -36,6 +41,9 @@ const char *jsn_str(struct json_object *o, const char *key);
 /* `otherwise` when the member is missing or not of the type. */
 int64_t jsn_int(struct json_object *o, const char *key, int64_t otherwise);
 bool jsn_bool(struct json_object *o, const char *key, bool otherwise);
+/* The value itself as an integer; false when it is none or does not fit. */
+bool jsn_as_int(struct json_object *v, int64_t *ret);
+bool jsn_as_uint(struct json_object *v, uint64_t *ret);
 
 /* ---- writer -------------------------------------------------------------------------------- */
 struct jw {

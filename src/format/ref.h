@@ -24,6 +24,6 @@ char *image_ref_familiar(const struct image_ref *r);
 /* "docker.io/library/busybox" with :tag and @digest. */
 char *image_ref_canonical(const struct image_ref *r);
 bool image_tag_is_valid(const char *tag);
-/* Filter patterns ("busy*", "reg/*:1.*") as docker images --filter reference= matches them
+/* Filter patterns (`busy*`, `reg/app:1.*`) as docker images --filter reference= matches them
  * (Go's path.Match against the familiar forms). */
 bool image_ref_match(const char *pattern, const struct image_ref *r);
