@@ -39,6 +39,7 @@ struct tar_entry {
     mode_t mode; /* permission bits */
     uint64_t uid, gid;
     uint64_t size; /* of the data that follows, TAR_FILE only */
+    bool sparse;   /* the archive holds less than `size` bytes of data; out: ignored */
     int64_t mtime_ns;
     unsigned dev_major, dev_minor;
     struct tar_xattr *xattrs;
@@ -55,6 +56,11 @@ void tar_reader_free(struct tar_reader *t);
 int tar_next(struct tar_reader *t, const struct tar_entry **entry, struct err *e);
 /* The current entry's data; sparse files come expanded. */
 struct reader *tar_data(struct tar_reader *t);
+
+/* How much of the source belongs to what was handed out: after tar_next up to the first byte of the
+ * entry's data, after reading that data up to its last byte (padding is not counted before the next
+ * tar_next). The source may have been read further than that. */
+uint64_t tar_offset(const struct tar_reader *t);
 
 struct tar_writer;
 struct tar_writer *tar_writer_new(struct writer *to); /* borrowed */
