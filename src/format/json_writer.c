@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,7 +198,9 @@ void jw_uint(struct jw *w, uint64_t v) {
 static void put_double(struct buf *b, double v) {
     char text[40], digits[24];
     size_t count = 0;
-    int exponent, precision = 14;
+    /* Fifteen digits survive the way through a double, so trailing zeros tell the rest; subnormals
+     * have fewer bits. */
+    int exponent, precision = fabs(v) < DBL_MIN ? 0 : 14;
     char *mark;
 
     if (!isfinite(v)) { /* Go refuses to encode it; a reader gets a number at least */
