@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Docker's rules about a container's configuration: what it takes from its image, what is valid,
+ * and what will be executed.
+ */
+#include "base/err.h"
+#include "engine/hostconfig.h"
+#include "format/field.h"
+#include "oci/container_config.h"
+
+/* ---- NetworkingConfig ---------------------------------------------------------------------- */
+struct endpoint_ipam {
+    char *ipv4_address, *ipv6_address;
+    char **link_local_ips;
+};
+
+/* What a client asks of one network; the rest is printed from the endpoint. */
+struct endpoint_settings {
+    struct endpoint_ipam *ipam_config;
+    char **links, **aliases;
+    char *network_id, *endpoint_id, *gateway, *ip_address;
+    int64_t ip_prefix_len;
+    char *ipv6_gateway, *global_ipv6_address;
+    int64_t global_ipv6_prefix_len;
+    char *mac_address;
+    struct strmap driver_opts;
+    char **dns_names;
+    int64_t gw_priority;
+};
+
+struct networking_config {
+    struct field_map endpoints; /* network name or id -> struct endpoint_settings */
+};
+extern const struct field_table networking_config_table;
+/* As NetworkSettings.Networks.* of inspect prints it. */
+extern const struct field_table endpoint_settings_table;
+
+/* ---- configuration ------------------------------------------------------------------------- */
+/* Takes from the image (may be NULL) what the user left open. */
+void container_config_merge(struct container_config *c, const struct container_config *image);
+/* What a start executes: Entrypoint and Cmd joined. ERR_INVALID "No command specified". *ret_args
+ * does not repeat the path; both owned by the caller. */
+int container_config_command(const struct container_config *c, char **ret_path, char ***ret_args,
+                             struct err *e);
+/* Docker's checks (ERR_INVALID): Env, WorkingDir, StopSignal, Healthcheck. Cleans WorkingDir. */
+int container_config_validate(struct container_config *c, struct err *e);
+
+/* ---- host configuration -------------------------------------------------------------------- */
+struct host_facts {
+    unsigned cpus;            /* online */
+    const char *cpuset_cpus;  /* usable ones: "0-1" */
+    const char *cpuset_mems;  /* "0" */
+    bool blkio_weight, blkio_weight_device; /* the kernel has the files */
+    bool memory, swap, swappiness, pids, cpu_cfs, cpu_shares, cpuset, rt, oom_disable;
+    bool cgroup_v2, cgroupns;
+    const char *const *runtimes; /* beside the native one; ends with NULL; may be NULL */
+};
+/* Reads /sys and /proc once; the strings live as long as the process. */
+void host_facts_detect(struct host_facts *ret);
+
+/*
+ * Docker's checks and adaptations, in its words: limits against each other and against the host,
+ * modes, restart policy, ulimits, capabilities, security options, devices, log options. What
+ * the kernel cannot do is dropped with a line in *warnings (appended to). ERR_INVALID.
+ */
+int host_config_validate(struct host_config *h, const struct container_config *c,
+                         const struct host_facts *facts, char ***warnings, struct err *e);
+/* The same for the resources alone: POST /containers/{id}/update. `running`: Docker refuses some
+ * changes then. */
+int host_resources_validate(struct host_config *h, const struct host_facts *facts, bool update,
+                            char ***warnings, struct err *e);
+int restart_policy_validate(const struct restart_policy *p, struct err *e);
+
+/* "SIGTERM", "term", "15", "RTMIN+3" -> number. -EINVAL. */
+int signal_parse(const char *s);
+/* "0-3,5" -> ascending bits; -EINVAL for the format, -ERANGE when a number passes 8191. */
+#define CPUSET_MAX 8192
+struct cpuset {
+    uint64_t bits[CPUSET_MAX / 64];
+};
+int cpuset_parse(const char *s, struct cpuset *ret);
+bool cpuset_contains(const struct cpuset *all, const struct cpuset *some);
