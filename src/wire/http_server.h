@@ -35,6 +35,9 @@ struct http_listener_options {
     bool is_tcp;          /* Host and Origin checks, TCP keep-alive, no delay */
     void *tls;            /* SSL_CTX * or NULL; borrowed */
     void *user;           /* given back by http_req_listener_user */
+    /* TCP: the one origin besides the server's own that browsers may come from, "*" for any, NULL
+     * for none; copied. */
+    const char *allow_origin;
 };
 
 struct http_server *http_server_new(struct loop *l, void (*on_request)(void *arg, struct http_req *),
@@ -68,11 +71,16 @@ int64_t http_req_body_length(const struct http_req *r);
 void http_req_set_user(struct http_req *r, void *user, void (*done)(void *));
 void *http_req_user(const struct http_req *r);
 
-/* Collects the body; done(arg, body, 0) or done(arg, NULL, -EFBIG | -ECONNRESET | -EINVAL). */
+/* Collects the body; done(arg, r, body, 0) or done(arg, r, NULL, -EFBIG | -ECONNRESET | -EINVAL).
+ * The body is done's: it may buf_take it. Never called before this function has returned. After an
+ * error the request is still to be answered (or aborted). */
 void http_req_read_body(struct http_req *r, size_t max,
                         void (*done)(void *arg, struct http_req *r, struct buf *body, int error),
                         void *arg);
-/* Called once when the client has gone before the answer was complete; r is invalid after it. */
+/* Called once when the client has gone before the answer was complete; r is invalid after it. Not
+ * called while a worker has the connection (http_io_on_gone is), and after a failed
+ * http_req_read_body only when its `done` left the request open. Without a callback r stays valid,
+ * and the answer is dropped. */
 void http_req_on_close(struct http_req *r, void (*cb)(void *arg), void *arg);
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -104,19 +112,23 @@ struct writer *http_io_writer(struct http_io *io);
 int http_io_flush(struct http_io *io);
 /* Readable when the client has closed (for workers that wait for something else): poll for POLLIN. */
 int http_io_fd(const struct http_io *io);
+/* Loop thread, before the worker starts: cb is called on the loop thread, at most once, when the
+ * client has gone while the worker has the connection. */
+void http_io_on_gone(struct http_io *io, void (*cb)(void *arg), void *arg);
 /* Loop thread, after the worker has ended: finishes the answer (final chunk) and goes on with
- * keep-alive when all went well; `ok` false cuts the connection. An answer not begun must be given
- * by the caller with http_reply afterwards (then the request is still valid). */
+ * keep-alive when all went well; `ok` false cuts the connection once the answer has begun. An
+ * answer not begun must be given by the caller with http_reply afterwards, whatever `ok` is (the
+ * request is still valid; ask http_io_begun before). io is invalid afterwards. */
 void http_worker_give(struct http_io *io, bool ok);
 
 /* ---- hijack ------------------------------------------------------------------------------------ */
 /* Takes the connection over. Writes `101 UPGRADED` when the client asked for an upgrade, else
  * `200 OK`, with the content type. Returns the descriptor (blocking mode off, owned by the caller):
  * the socket itself on plain connections, one end of a socketpair that a relay serves on TLS.
- * *early (may be NULL) gets bytes that the client sent already. The request is gone afterwards.
- * -EPIPE when the client has gone. */
+ * *early (may be NULL, then they are lost) gets bytes that the client sent already. content_type
+ * may be NULL. The request is gone afterwards, also on failure. -EPIPE when the client has gone. */
 int http_hijack(struct http_req *r, const char *content_type, struct buf *early);
 /* RFC 6455: answers the handshake and returns one end of a socketpair that carries the payloads of
  * text and binary frames (client to server: as they come; server to client: `binary` or text
- * frames). -EINVAL answers 400 itself. */
+ * frames). -EINVAL answers 400 itself. The request is gone afterwards. */
 int http_websocket(struct http_req *r, bool binary);
