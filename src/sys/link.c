@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sys/link.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/str.h"
+#include "sys/netlink.h"
+
+int link_index(const char *name, unsigned *ret) {
+    struct ifreq req = {0};
+    if (strlen(name) >= sizeof(req.ifr_name))
+        return -ENODEV;
+    strcpy(req.ifr_name, name);
+    auto_fd fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || ioctl(fd, SIOCGIFINDEX, &req) < 0)
+        return -errno;
+    *ret = (unsigned)req.ifr_ifindex;
+    return 0;
+}
+
+int link_add_veth(int nl, const struct link_veth *v) {
+    struct nl_msg m;
+    nl_init(&m, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    struct ifinfomsg info = {.ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+    nl_put_raw(&m, &info, sizeof(info));
+    nl_put_str(&m, IFLA_IFNAME, v->name);
+    if (v->mtu)
+        nl_put_u32(&m, IFLA_MTU, v->mtu);
+    if (v->master)
+        nl_put_u32(&m, IFLA_MASTER, v->master);
+    size_t link = nl_nest(&m, IFLA_LINKINFO);
+    nl_put_str(&m, IFLA_INFO_KIND, "veth");
+    size_t data = nl_nest(&m, IFLA_INFO_DATA);
+    size_t peer = nl_nest(&m, VETH_INFO_PEER);
+    /* The peer cannot be set up in the same request: its other end does not exist yet. */
+    struct ifinfomsg peer_info = {0};
+    nl_put_raw(&m, &peer_info, sizeof(peer_info));
+    nl_put_str(&m, IFLA_IFNAME, v->peer_name);
+    if (v->mtu)
+        nl_put_u32(&m, IFLA_MTU, v->mtu);
+    if (v->mac)
+        nl_put(&m, IFLA_ADDRESS, v->mac, 6);
+    if (v->peer_pid)
+        nl_put_u32(&m, IFLA_NET_NS_PID, (uint32_t)v->peer_pid);
+    nl_nest_end(&m, peer);
+    nl_nest_end(&m, data);
+    nl_nest_end(&m, link);
+    return nl_talk(nl, &m);
+}
+
+int link_del(int nl, const char *name) {
+    struct nl_msg m;
+    nl_init(&m, RTM_DELLINK, 0);
+    struct ifinfomsg info = {0};
+    nl_put_raw(&m, &info, sizeof(info));
+    nl_put_str(&m, IFLA_IFNAME, name);
+    return nl_talk(nl, &m);
+}
+
+int link_set_up(int nl, unsigned index) {
+    struct nl_msg m;
+    nl_init(&m, RTM_NEWLINK, 0);
+    struct ifinfomsg info = {
+        .ifi_index = (int)index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+    nl_put_raw(&m, &info, sizeof(info));
+    return nl_talk(nl, &m);
+}
+
+int link_set_hairpin(int nl, unsigned index) {
+    struct nl_msg m;
+    nl_init(&m, RTM_SETLINK, 0);
+    struct ifinfomsg info = {.ifi_family = AF_BRIDGE, .ifi_index = (int)index};
+    nl_put_raw(&m, &info, sizeof(info));
+    size_t port = nl_nest(&m, IFLA_PROTINFO | NLA_F_NESTED);
+    nl_put_u8(&m, IFLA_BRPORT_MODE, 1);
+    nl_nest_end(&m, port);
+    return nl_talk(nl, &m);
+}
+
+struct ip {
+    unsigned char family, len;
+    unsigned char bytes[16];
+};
+
+static int ip_parse(const char *s, struct ip *ret) {
+    if (inet_pton(AF_INET, s, ret->bytes) == 1) {
+        ret->family = AF_INET;
+        ret->len = 4;
+    } else if (inet_pton(AF_INET6, s, ret->bytes) == 1) {
+        ret->family = AF_INET6;
+        ret->len = 16;
+    } else {
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int link_add_address(int nl, unsigned index, const char *address) {
+    char text[64];
+    const char *slash = strchr(address, '/');
+    if (!slash || (size_t)(slash - address) >= sizeof(text))
+        return -EINVAL;
+    memcpy(text, address, (size_t)(slash - address));
+    text[slash - address] = '\0';
+    struct ip ip;
+    uint64_t prefix;
+    int r = ip_parse(text, &ip);
+    if (r < 0)
+        return r;
+    if (str_to_u64(slash + 1, &prefix) < 0 || prefix > ip.len * 8u)
+        return -EINVAL;
+
+    struct nl_msg m;
+    nl_init(&m, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
+    struct ifaddrmsg info = {
+        .ifa_family = ip.family, .ifa_prefixlen = (uint8_t)prefix, .ifa_index = index};
+    if (ip.family == AF_INET6)
+        info.ifa_flags = IFA_F_NODAD;
+    nl_put_raw(&m, &info, sizeof(info));
+    nl_put(&m, IFA_LOCAL, ip.bytes, ip.len);
+    nl_put(&m, IFA_ADDRESS, ip.bytes, ip.len);
+    if (ip.family == AF_INET && prefix < 31) {
+        uint32_t net;
+        memcpy(&net, ip.bytes, 4);
+        uint32_t broadcast = net | htonl(prefix ? 0xffffffffu >> prefix : 0xffffffffu);
+        nl_put(&m, IFA_BROADCAST, &broadcast, 4);
+    }
+    return nl_talk(nl, &m);
+}
+
+int link_add_default_route(int nl, unsigned index, const char *gateway) {
+    struct ip ip;
+    int r = ip_parse(gateway, &ip);
+    if (r < 0)
+        return r;
+    struct nl_msg m;
+    nl_init(&m, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+    struct rtmsg route = {.rtm_family = ip.family,
+                          .rtm_table = RT_TABLE_MAIN,
+                          .rtm_protocol = RTPROT_BOOT,
+                          .rtm_scope = RT_SCOPE_UNIVERSE,
+                          .rtm_type = RTN_UNICAST};
+    nl_put_raw(&m, &route, sizeof(route));
+    nl_put(&m, RTA_GATEWAY, ip.bytes, ip.len);
+    nl_put_u32(&m, RTA_OIF, index);
+    return nl_talk(nl, &m);
+}
+
+int mac_parse(const char *s, unsigned char out[static 6]) {
+    unsigned char mac[6];
+    for (int i = 0; i < 6; i++) {
+        int v = 0;
+        for (int k = 0; k < 2; k++) {
+            char c = *s++;
+            int d = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
+            if (d < 0)
+                return -EINVAL;
+            v = v * 16 + d;
+        }
+        mac[i] = (unsigned char)v;
+        if (*s++ != (i == 5 ? '\0' : ':'))
+            return -EINVAL;
+    }
+    memcpy(out, mac, 6);
+    return 0;
+}
