@@ -35,8 +35,8 @@ uint64_t lcap_kernel(void);
 uint64_t lcap_held(void);
 
 /*
- * Docker's rules: privileged is everything; else ALL in drops leaves just the adds; else ALL in
- * adds is everything but the drops; else default - drops + adds. The result is clipped to `held`
+ * Docker's rules: privileged is everything; else ALL in adds is everything but the drops; else ALL
+ * in drops leaves just the adds; else default - drops + adds. The result is clipped to `held`
  * (lcap_held() of the daemon; LCAP_ALL for no clipping). ERR_INVALID with Docker's words,
  * `invalid CapAdd: unknown capability: "CAP_X"`.
  */

@@ -27,7 +27,7 @@ enum cgroupfs_controller {
     CGROUPFS_NET_PRIO,
     CGROUPFS_PERF_EVENT,
     CGROUPFS_RDMA,
-    CGROUPFS_SYSTEMD, /* v1's named hierarchy name=systemd: no controller, but processes live there */
+    CGROUPFS_SYSTEMD, /* v1's named hierarchy name=systemd: no controller, holds processes */
     CGROUPFS_CONTROLLER_COUNT,
 };
 
