@@ -35,19 +35,18 @@ struct monitor_options {
 
     int overlay_fd; /* O_PATH of the root file system's overlay; closed last */
 
-    int seccomp_fd;       /* listener for mknod, served by runtime/mknod.h */
-    int64_t mknod_base;   /* first host id of the container's range */
-    char **mknod_devices; /* further allowed devices: "c 10:200", "b 7:*" */
+    int seccomp_fd;    /* listener for mknod, served by runtime/mknod.h */
+    char *mknod_allow; /* further allowed character devices, "10:200,10:229", or NULL */
 
     char *log_driver;   /* "json-file"; anything else or NULL: no log file */
     char *log_path;     /* absolute */
     int64_t log_max_size; /* bytes; 0: no rotation */
     int64_t log_max_file; /* files in all, the live one included; less than 2: truncated in place */
-    bool log_compress;  /* rotated files are compressed later, by fenced: logs/compress.h */
+    bool log_compress;  /* rotated files are compressed by fenced, not here: logs/compress.h */
     char *log_attrs;    /* one JSON object for "attrs", or NULL */
 
-    char **cgroup_remove; /* directories to remove at the end, absolute */
-    char *cgroup_memory;  /* directory to watch for OOM kills (v1 memory or v2), or NULL */
+    char **cgroup_remove; /* directories to remove at the end, absolute: cgroup_dirs() */
+    char *cgroup_memory;  /* directory to watch for OOM kills (its first one), or NULL */
 };
 
 /* All descriptors -1, everything else zero. */
