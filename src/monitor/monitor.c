@@ -211,6 +211,7 @@ static void advance(struct monitor *m) {
         if (m->mknod.listener >= 0)
             mknod_server_done(&m->mknod);
         leave_cgroups(m);
+        m->now_ns = clock_mono_ns(); /* that may have taken its time */
         clients_end(m);
     }
     if (m->phase == PHASE_FLUSHING && (clients_are_flushed(m) || since >= FLUSH_MAX_NS)) {
