@@ -5,6 +5,9 @@
  * Docker's rules about a container's configuration: what it takes from its image, what is valid,
  * and what will be executed.
  */
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/err.h"
 #include "engine/hostconfig.h"
 #include "format/field.h"
@@ -53,13 +56,16 @@ struct host_facts {
     const char *cpuset_cpus;  /* usable ones: "0-1" */
     const char *cpuset_mems;  /* "0" */
     bool blkio_weight, blkio_weight_device; /* the kernel has the files */
-    bool memory, swap, swappiness, pids, cpu_cfs, cpu_shares, cpuset, rt, oom_disable;
+    bool memory, swap, swappiness, pids, cpu_cfs, cpu_shares, cpuset, rt, oom_kill_disable;
+    bool blkio_throttle;
     bool cgroup_v2, cgroupns;
     const char *const *runtimes; /* beside the native one; ends with NULL; may be NULL */
 };
-/* Reads /sys and /proc once; the strings live as long as the process. */
-void host_facts_detect(struct host_facts *ret);
 
+/* What dockerd refuses before it looks at image or host: modes that exclude other options,
+ * as the client (not the image) gave them. */
+int host_config_validate_modes(const struct host_config *h, const struct container_config *c,
+                               struct err *e);
 /*
  * Docker's checks and adaptations, in its words: limits against each other and against the host,
  * modes, restart policy, ulimits, capabilities, security options, devices, log options. What

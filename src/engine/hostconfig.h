@@ -12,6 +12,9 @@
 #include "base/err.h"
 #include "format/field.h"
 
+/* Name of the engine's own runtime, in HostConfig.Runtime. */
+#define RUNTIME_NATIVE "fence"
+
 /* ---- members ------------------------------------------------------------------------------- */
 struct log_config {
     char *type; /* "json-file", "none" */
@@ -192,7 +195,6 @@ struct security_options {
     char *apparmor; /* NULL: the default */
     char **label;   /* "disable", "type:T", ... */
     int no_new_privileges; /* -1: the daemon's default */
-    bool systempaths_unconfined;
 };
 void security_options_done(struct security_options *s);
 /* ERR_INVALID `invalid --security-opt 1: "x"`; repeated options: the last one counts. *ret is owned

@@ -1,0 +1,816 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "engine/mounts_plan.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/str.h"
+
+#define MP   struct mount_point
+#define OMIT FIELD_OMIT_EMPTY
+
+static const struct field mount_point_fields[] = {
+    FIELD(MP, "Type", FIELD_STR, type, 0),
+    FIELD(MP, "Name", FIELD_STR, name, OMIT),
+    FIELD(MP, "Source", FIELD_STR, source, 0),
+    FIELD(MP, "Destination", FIELD_STR, destination, 0),
+    FIELD(MP, "Driver", FIELD_STR, driver, OMIT),
+    FIELD(MP, "Mode", FIELD_STR, mode, 0),
+    FIELD(MP, "RW", FIELD_BOOL_T, rw, 0),
+    FIELD(MP, "Propagation", FIELD_STR, propagation, 0),
+    FIELD(MP, "NoCopy", FIELD_BOOL_T, no_copy, OMIT),
+    FIELD(MP, "Anonymous", FIELD_BOOL_T, anonymous, OMIT),
+    FIELD(MP, "FromConfig", FIELD_BOOL_T, from_config, OMIT),
+    FIELD(MP, "CreateSource", FIELD_BOOL_T, create_source, OMIT),
+    FIELD(MP, "NonRecursive", FIELD_BOOL_T, non_recursive, OMIT),
+    FIELD(MP, "ReadOnlyNonRecursive", FIELD_BOOL_T, ro_non_recursive, OMIT),
+    FIELD(MP, "Subpath", FIELD_STR, subpath, OMIT),
+    FIELD(MP, "TmpfsOptions", FIELD_STR, tmpfs_options, OMIT),
+    FIELD(MP, "VolumeLabels", FIELD_STRMAP, volume_labels, OMIT),
+    FIELD(MP, "VolumeOptions", FIELD_STRMAP, volume_options, OMIT),
+    FIELD(MP, "Hidden", FIELD_BOOL_T, hidden, OMIT),
+    FIELD_END,
+};
+const struct field_table mount_point_table = FIELD_TABLE(MP, mount_point_fields);
+
+static const struct field api_fields[] = {
+    FIELD(MP, "Type", FIELD_STR, type, OMIT),
+    FIELD(MP, "Name", FIELD_STR, name, OMIT),
+    FIELD(MP, "Source", FIELD_STR, source, 0),
+    FIELD(MP, "Destination", FIELD_STR, destination, 0),
+    FIELD(MP, "Driver", FIELD_STR, driver, OMIT),
+    FIELD(MP, "Mode", FIELD_STR, mode, 0),
+    FIELD(MP, "RW", FIELD_BOOL_T, rw, 0),
+    FIELD(MP, "Propagation", FIELD_STR, propagation, 0),
+    FIELD_END,
+};
+const struct field_table mount_point_api_table = FIELD_TABLE(MP, api_fields);
+
+void mount_points_done(struct field_array *points) {
+    for (size_t i = 0; i < points->count; i++) {
+        field_done(&mount_point_table, field_array_at(points, MP, i));
+    }
+    free(points->items);
+    *points = (struct field_array){0};
+}
+
+/* ---- paths --------------------------------------------------------------------------------- */
+char *path_clean(const char *path) {
+    bool rooted = path[0] == '/';
+    size_t len = strlen(path), n = 0, keep; /* keep: what ".." may not take back */
+    char *out = xmalloc(len + 2);
+
+    if (rooted) {
+        out[n++] = '/';
+    }
+    keep = n;
+    for (const char *p = path; *p;) {
+        size_t part = strcspn(p, "/");
+
+        if (part == 2 && p[0] == '.' && p[1] == '.') {
+            if (n > keep) {
+                while (n > keep && out[n - 1] != '/') {
+                    n--;
+                }
+                if (n > keep) {
+                    n--; /* the slash before the part */
+                }
+            } else if (!rooted) {
+                if (n) {
+                    out[n++] = '/';
+                }
+                out[n++] = '.';
+                out[n++] = '.';
+                keep = n;
+            }
+        } else if (part > 0 && !(part == 1 && p[0] == '.')) {
+            if (n > 0 && out[n - 1] != '/') {
+                out[n++] = '/';
+            }
+            memcpy(out + n, p, part);
+            n += part;
+        }
+        p += part;
+        p += *p == '/';
+    }
+    if (n == 0) {
+        out[n++] = '.';
+    }
+    out[n] = '\0';
+    return out;
+}
+
+/* Is `path` the directory `dir` or below it? Both clean. */
+static bool path_is_within(const char *path, const char *dir) {
+    const char *rest = str_after(path, dir);
+
+    return rest && (*rest == '\0' || *rest == '/' || str_eq(dir, "/"));
+}
+
+static int check_destination(const char *target, struct err *e) {
+    auto_free char *clean = path_clean(target);
+
+    if (str_eq(clean, "/")) {
+        return err_set(e, ERR_INVALID, "invalid specification: destination can't be '/'");
+    }
+    if (clean[0] != '/') {
+        return err_set(e, ERR_INVALID, "invalid mount path: '%s' mount path must be absolute",
+                       target);
+    }
+    return 0;
+}
+
+/* ---- tmpfs options ------------------------------------------------------------------------- */
+/* Options of the same group exclude each other: the last one counts. */
+static const struct {
+    const char *name;
+    int group;
+} tmpfs_flags[] = {
+    {"ro", 1},         {"rw", 1},         {"suid", 2},       {"nosuid", 2},    {"dev", 3},
+    {"nodev", 3},      {"exec", 4},       {"noexec", 4},     {"sync", 5},      {"async", 5},
+    {"dirsync", 6},    {"remount", 7},    {"mand", 8},       {"nomand", 8},    {"atime", 9},
+    {"noatime", 9},    {"diratime", 10},  {"nodiratime", 10}, {"bind", 11},    {"rbind", 12},
+    {"relatime", 13},  {"norelatime", 13}, {"strictatime", 14}, {"nostrictatime", 14},
+    {"private", -1},   {"rprivate", -1},  {"shared", -1},    {"rshared", -1},  {"slave", -1},
+    {"rslave", -1},    {"unbindable", -1}, {"runbindable", -1},
+};
+static const char *const tmpfs_data[] = {"size",     "mode",      "uid",  "gid",
+                                         "nr_inodes", "nr_blocks", "mpol"};
+
+/* Length of the option's key, *ret_group its group (0: key=value). 0: not an option of tmpfs. */
+static size_t tmpfs_option_key(const char *opt, int *ret_group) {
+    size_t key = strcspn(opt, "=");
+
+    for (size_t i = 0; i < sizeof(tmpfs_flags) / sizeof(tmpfs_flags[0]); i++) {
+        if (str_eq(opt, tmpfs_flags[i].name)) {
+            *ret_group = tmpfs_flags[i].group;
+            return key;
+        }
+    }
+    for (size_t i = 0; opt[key] && i < sizeof(tmpfs_data) / sizeof(tmpfs_data[0]); i++) {
+        if (strlen(tmpfs_data[i]) == key && memcmp(opt, tmpfs_data[i], key) == 0) {
+            *ret_group = 0;
+            return key;
+        }
+    }
+    return 0;
+}
+
+/* Docker's defaults and then the given options, of which later ones replace earlier ones. */
+static int tmpfs_merge(const char *given, char **ret, struct err *e) {
+    auto_free char *all =
+        xasprintf("noexec,nosuid,nodev,rprivate%s%s", *given ? "," : "", given);
+    auto_strv opts = str_split(all, ',');
+    auto_strv kept = NULL;
+
+    for (size_t i = 0; opts && opts[i]; i++) {
+        bool replaced = false;
+        int group = 0;
+        size_t key;
+
+        if (str_eq(opts[i], "defaults") || !*opts[i]) {
+            continue;
+        }
+        key = tmpfs_option_key(opts[i], &group);
+        if (key == 0) {
+            return err_set(e, ERR_INVALID, "Invalid tmpfs option [\"%s\"]", opts[i]);
+        }
+        for (size_t k = i + 1; opts[k] && !replaced; k++) {
+            int other_group = 0;
+            size_t other = tmpfs_option_key(opts[k], &other_group);
+
+            replaced = other && other_group == group &&
+                       (group != 0 || (other == key && memcmp(opts[k], opts[i], key) == 0));
+        }
+        if (!replaced) {
+            strv_add(&kept, opts[i]);
+        }
+    }
+    *ret = strv_join(kept, ",");
+    return 0;
+}
+
+/* TmpfsOptions.Options: [["uid","5"],["exec"]]. */
+static int tmpfs_extra_options(const char *json, struct buf *out, struct err *e) {
+    auto_json *doc = NULL;
+    int r = jsn_parse(json, strlen(json), &doc, e);
+
+    if (r < 0) {
+        return r;
+    }
+    if (!doc) {
+        return 0; /* null */
+    }
+    if (!json_object_is_type(doc, json_type_array)) {
+        return err_set(e, ERR_INVALID, "invalid option array format in TmpfsOptions");
+    }
+    for (size_t i = 0; i < json_object_array_length(doc); i++) {
+        struct json_object *pair = json_object_array_get_idx(doc, i);
+        size_t n = json_object_is_type(pair, json_type_array) ? json_object_array_length(pair) : 0;
+
+        if (n < 1 || n > 2) {
+            return err_set(e, ERR_INVALID, "invalid option array length");
+        }
+        for (size_t k = 0; k < n; k++) {
+            struct json_object *part = json_object_array_get_idx(pair, k);
+
+            if (!json_object_is_type(part, json_type_string) ||
+                strchr(json_object_get_string(part), ',')) {
+                return err_set(e, ERR_INVALID, "invalid option in TmpfsOptions");
+            }
+            buf_putc(out, k ? '=' : ',');
+            buf_puts(out, json_object_get_string(part));
+        }
+    }
+    return 0;
+}
+
+static int tmpfs_from_spec(const struct mount_spec *m, char **ret, struct err *e) {
+    static const struct {
+        char suffix;
+        int64_t divisor;
+    } units[] = {{'g', 1 << 30}, {'m', 1 << 20}, {'k', 1 << 10}};
+    const struct mount_tmpfs_options *o = m->tmpfs_options;
+    auto_buf text = {.max = 4096};
+    const char *given;
+
+    if (m->read_only) {
+        buf_puts(&text, ",ro");
+    }
+    if (o && (o->mode < 0 || o->mode > 07777)) {
+        return err_set(e, ERR_INVALID, "invalid tmpfs mode: %" PRId64, o->mode);
+    }
+    if (o && o->mode) {
+        buf_printf(&text, ",mode=%o", (unsigned)o->mode);
+    }
+    if (o && o->size_bytes < 0) {
+        return err_set(e, ERR_INVALID, "invalid tmpfs size: %" PRId64, o->size_bytes);
+    }
+    if (o && o->size_bytes) {
+        int64_t size = o->size_bytes;
+        char suffix[2] = "";
+
+        for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+            if (size % units[i].divisor == 0) {
+                size /= units[i].divisor;
+                suffix[0] = units[i].suffix;
+                break;
+            }
+        }
+        buf_printf(&text, ",size=%" PRId64 "%s", size, suffix);
+    }
+    if (o && o->options) {
+        int r = tmpfs_extra_options(o->options, &text, e);
+
+        if (r < 0) {
+            return r;
+        }
+    }
+    if (text.failed) {
+        return err_set(e, ERR_INVALID, "tmpfs options are too long");
+    }
+    given = buf_str(&text);
+    return tmpfs_merge(*given ? given + 1 : given, ret, e);
+}
+
+/* ---- one specification --------------------------------------------------------------------- */
+static bool is_propagation(const char *s) {
+    static const char *const modes[] = {"private", "rprivate", "slave",
+                                        "rslave",  "shared",   "rshared"};
+
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        if (str_eq(s, modes[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct bind_mode {
+    bool read_only, no_copy;
+    const char *propagation; /* borrowed from the parsed words */
+};
+
+/* -EINVAL: an unknown word, or two of a kind. */
+static int bind_mode_parse(char *const *words, struct bind_mode *ret) {
+    unsigned rw = 0, label = 0, propagation = 0, copy = 0, consistency = 0;
+    struct bind_mode m = {0};
+
+    strv_for_each(w, words) {
+        if (str_eq(w, "rw") || str_eq(w, "ro")) {
+            rw++;
+            m.read_only = w[1] == 'o';
+        } else if (str_eq(w, "z") || str_eq(w, "Z")) {
+            label++;
+        } else if (is_propagation(w)) {
+            propagation++;
+            m.propagation = w;
+        } else if (str_eq(w, "nocopy")) {
+            copy++;
+            m.no_copy = true;
+        } else if (str_eq(w, "consistent") || str_eq(w, "cached") || str_eq(w, "delegated")) {
+            consistency++;
+        } else {
+            return -EINVAL;
+        }
+    }
+    if (rw > 1 || label > 1 || propagation > 1 || copy > 1 || consistency > 1) {
+        return -EINVAL;
+    }
+    *ret = m;
+    return 0;
+}
+
+static int check_bind(const struct mount_spec *m, bool check_source, struct err *e) {
+    const struct mount_bind_options *o = m->bind_options;
+    struct stat st;
+
+    if (str_empty(m->source)) {
+        return err_set(e, ERR_INVALID, "field Source must not be empty");
+    }
+    if (o && !str_empty(o->propagation) && !is_propagation(o->propagation)) {
+        return err_set(e, ERR_INVALID, "invalid propagation mode: %s", o->propagation);
+    }
+    if (m->volume_options) {
+        return err_set(e, ERR_INVALID, "field VolumeOptions must not be specified");
+    }
+    if (m->source[0] != '/') {
+        return err_set(e, ERR_INVALID, "invalid mount path: '%s' mount path must be absolute",
+                       m->source);
+    }
+    if (o && o->read_only_non_recursive && o->read_only_force_recursive) {
+        return err_set(e, ERR_INVALID,
+                       "ReadOnlyForceRecursive and ReadOnlyNonRecursive are exclusive");
+    }
+    if (o && (o->read_only_non_recursive || o->read_only_force_recursive) && !m->read_only) {
+        return err_set(e, ERR_INVALID, "mount is not read-only, but a recursion of read-only is "
+                                       "given");
+    }
+    if (check_source && !(o && o->create_mountpoint) && stat(m->source, &st) < 0) {
+        return err_set(e, ERR_INVALID, "bind source path does not exist: %s", m->source);
+    }
+    return 0;
+}
+
+static int check_volume(const struct mount_spec *m, struct err *e) {
+    const struct mount_volume_options *o = m->volume_options;
+
+    if (m->bind_options) {
+        return err_set(e, ERR_INVALID, "field BindOptions must not be specified");
+    }
+    if (str_empty(m->source) && m->read_only) {
+        return err_set(e, ERR_INVALID,
+                       "must not set ReadOnly mode when using anonymous volumes");
+    }
+    if (o && !str_empty(o->subpath)) {
+        auto_free char *clean = path_clean(o->subpath);
+
+        if (str_empty(m->source)) {
+            return err_set(e, ERR_INVALID, "must not set Subpath when using anonymous volumes");
+        }
+        if (clean[0] == '/' || str_eq(clean, "..") || str_starts(clean, "../")) {
+            return err_set(e, ERR_INVALID,
+                           "subpath must be a relative path within the volume");
+        }
+    }
+    return 0;
+}
+
+static int check_spec(const struct mount_spec *m, bool check_source, struct err *e) {
+    int r;
+
+    if (str_empty(m->target)) {
+        return err_set(e, ERR_INVALID, "field Target must not be empty");
+    }
+    r = check_destination(m->target, e);
+    if (r < 0) {
+        return r;
+    }
+    if (str_eq(m->type, "bind")) {
+        return check_bind(m, check_source, e);
+    }
+    if (str_eq(m->type, "volume")) {
+        return check_volume(m, e);
+    }
+    if (!str_eq(m->type, "tmpfs")) {
+        return err_set(e, ERR_INVALID, "mount type unknown");
+    }
+    if (m->bind_options) {
+        return err_set(e, ERR_INVALID, "field BindOptions must not be specified");
+    }
+    if (!str_empty(m->source)) {
+        return err_set(e, ERR_INVALID, "field Source must not be specified");
+    }
+    return 0;
+}
+
+static void fill_volume(const struct mount_spec *m, MP *p) {
+    const struct mount_volume_options *o = m->volume_options;
+
+    str_set(&p->name, str_empty(m->source) ? NULL : m->source);
+    p->anonymous = !p->name;
+    str_set(&p->driver, "local");
+    if (!o) {
+        return;
+    }
+    p->no_copy = o->no_copy;
+    str_set(&p->subpath, o->subpath);
+    strmap_copy(&p->volume_labels, &o->labels);
+    if (o->driver_config) {
+        if (!str_empty(o->driver_config->name)) {
+            str_set(&p->driver, o->driver_config->name);
+        }
+        strmap_copy(&p->volume_options, &o->driver_config->options);
+    }
+}
+
+static void fill_bind(const struct mount_spec *m, MP *p) {
+    const struct mount_bind_options *o = m->bind_options;
+
+    p->source = path_clean(m->source);
+    str_set(&p->propagation, o && !str_empty(o->propagation) ? o->propagation : "rprivate");
+    if (o) {
+        p->non_recursive = o->non_recursive;
+        p->ro_non_recursive = o->read_only_non_recursive;
+        p->create_source = o->create_mountpoint;
+    }
+}
+
+int mount_spec_resolve(const struct mount_spec *m, bool check_source, struct mount_point *ret,
+                       struct err *e) {
+    MP p;
+    int r = check_spec(m, check_source, e);
+
+    field_init(&mount_point_table, &p);
+    if (r == 0 && str_eq(m->type, "tmpfs")) {
+        r = tmpfs_from_spec(m, &p.tmpfs_options, e);
+    }
+    if (r < 0) {
+        err_wrap(e, "invalid mount config for type \"%s\"", str_or_empty(m->type));
+        return r;
+    }
+    str_set(&p.type, m->type);
+    p.destination = path_clean(m->target);
+    p.rw = !m->read_only;
+    if (str_eq(m->type, "bind")) {
+        fill_bind(m, &p);
+    } else if (str_eq(m->type, "volume")) {
+        fill_volume(m, &p);
+        str_set(&p.mode, "z");
+    }
+    *ret = p;
+    return 0;
+}
+
+int bind_spec_parse(const char *spec, const char *volume_driver, struct mount_point *ret,
+                    struct err *e) {
+    auto_strv parts = str_split(spec, ':');
+    auto_strv words = NULL;
+    const char *mode = "";
+    struct bind_mode bm = {0};
+    struct mount_bind_options bo = {0};
+    struct mount_driver_config dc = {0};
+    struct mount_volume_options vo = {0};
+    struct mount_spec m = {0};
+    size_t n = strv_len(parts);
+    int r;
+
+    if (n == 0 || n > 3 || !*parts[0]) {
+        return err_set(e, ERR_INVALID, "invalid volume specification: '%s'", spec);
+    }
+    if (n == 1) {
+        m.target = parts[0];
+    } else {
+        m.source = parts[0];
+        m.target = parts[1];
+    }
+    if (n == 2) {
+        /* "/data:ro" would be a destination with a mode, and volumes without a source have none. */
+        auto_strv maybe = str_split(parts[1], ',');
+
+        if (bind_mode_parse(maybe, &bm) == 0) {
+            return err_set(e, ERR_INVALID, "invalid volume specification: '%s'", spec);
+        }
+    }
+    if (n == 3) {
+        mode = parts[2];
+        words = str_split(mode, ',');
+        if (bind_mode_parse(words, &bm) < 0) {
+            return err_set(e, ERR_INVALID, "invalid mode: %s", mode);
+        }
+    }
+    m.read_only = bm.read_only;
+    m.type = (char *)(str_or_empty(m.source)[0] == '/' ? "bind" : "volume");
+    if (str_eq(m.type, "volume") && !str_empty(volume_driver)) {
+        dc.name = (char *)volume_driver;
+        vo.driver_config = &dc;
+        m.volume_options = &vo;
+    }
+    if (bm.no_copy) {
+        vo.no_copy = true;
+        m.volume_options = &vo;
+    }
+    if (bm.propagation) {
+        bo.propagation = (char *)bm.propagation;
+        m.bind_options = &bo;
+    }
+    r = mount_spec_resolve(&m, false, ret, e);
+    if (r < 0) {
+        err_wrap(e, "invalid volume specification: '%s'", spec);
+        return r;
+    }
+    ret->create_source = str_eq(m.type, "bind");
+    if (*mode || str_eq(m.type, "bind")) {
+        str_set(&ret->mode, mode);
+    }
+    return 0;
+}
+
+int volumes_from_parse(const char *spec, char **ret_container, char **ret_mode, struct err *e) {
+    const char *colon = strchr(spec, ':');
+    const char *mode = colon ? colon + 1 : "";
+    auto_strv words = str_split(mode, ',');
+    struct bind_mode bm;
+
+    if (!*spec) {
+        return err_set(e, ERR_INVALID, "volumes-from specification cannot be an empty string");
+    }
+    /* Copying and propagation belong to the container that has the volumes. */
+    if (bind_mode_parse(words, &bm) < 0 || bm.no_copy || bm.propagation) {
+        return err_set(e, ERR_INVALID, "invalid mode: %s", mode);
+    }
+    if (colon == spec) {
+        return err_set(e, ERR_INVALID, "invalid name or ID supplied: \"\"");
+    }
+    *ret_container = colon ? xstrndup(spec, (size_t)(colon - spec)) : xstrdup(spec);
+    *ret_mode = xstrdup(mode);
+    return 0;
+}
+
+/* ---- the plan ------------------------------------------------------------------------------ */
+struct plan {
+    struct field_array points;
+    const struct host_config *host;
+    const char *data_root;
+    struct strmap taken; /* destinations that Binds and Mounts named */
+};
+
+static MP *plan_find(struct plan *p, const char *destination) {
+    for (size_t i = 0; i < p->points.count; i++) {
+        MP *m = field_array_at(&p->points, MP, i);
+
+        if (str_eq(m->destination, destination)) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+/* Moves `m` in, in the place of what was at its destination. */
+static void plan_put(struct plan *p, MP *m) {
+    MP *old = plan_find(p, m->destination);
+
+    if (old) {
+        field_done(&mount_point_table, old);
+    } else {
+        old = field_array_add(&p->points, &mount_point_table);
+    }
+    *old = *m;
+    field_init(&mount_point_table, m);
+}
+
+static bool tmpfs_has(const struct host_config *h, const char *destination) {
+    strmap_for_each(t, &h->tmpfs) {
+        auto_free char *clean = path_clean(t->key);
+
+        if (str_eq(clean, destination)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int plan_volumes_from(struct plan *p, const struct volumes_from_lookup *from,
+                             struct err *e) {
+    strv_for_each(spec, p->host->volumes_from) {
+        auto_free char *container = NULL, *mode = NULL;
+        auto_strv words = NULL;
+        const struct field_array *others = NULL;
+        int r = volumes_from_parse(spec, &container, &mode, e);
+
+        if (r == 0) {
+            r = from ? from->find(from->arg, container, &others, e)
+                     : err_set(e, ERR_NOT_FOUND, "No such container: %s", container);
+        }
+        if (r < 0) {
+            return r;
+        }
+        words = str_split(mode, ',');
+        for (size_t i = 0; others && i < others->count; i++) {
+            const MP *theirs = field_array_at(others, MP, i);
+            MP m;
+
+            /* A tmpfs is private to its container. */
+            if (str_eq(theirs->type, "tmpfs")) {
+                continue;
+            }
+            field_init(&mount_point_table, &m);
+            field_copy(&mount_point_table, &m, theirs);
+            str_set(&m.mode, NULL);
+            m.rw = theirs->rw && !strv_has(words, "ro");
+            m.no_copy = true;
+            m.create_source = false;
+            /* The volume belongs to the other container's life. */
+            m.anonymous = false;
+            m.from_config = false;
+            plan_put(p, &m);
+        }
+    }
+    return 0;
+}
+
+/* A bind of (a part of) the data root would pin the mounts of containers that stop later: Docker
+ * lets such a bind only be a slave, or shared when the user insists. */
+static int adjust_propagation(const struct plan *p, MP *m, bool given, struct err *e) {
+    if (!p->data_root || !str_eq(m->type, "bind") ||
+        !(path_is_within(p->data_root, m->source) || path_is_within(m->source, p->data_root))) {
+        return 0;
+    }
+    if (!given) {
+        str_set(&m->propagation, "rslave");
+        return 0;
+    }
+    if (str_eq(m->propagation, "rslave") || str_eq(m->propagation, "rshared")) {
+        return 0;
+    }
+    return err_set(e, ERR_INVALID,
+                   "invalid mount config: must use either propagation mode \"rslave\" or "
+                   "\"rshared\" when mount source is within the daemon root, daemon root: \"%s\", "
+                   "bind mount source: \"%s\", propagation: \"%s\"",
+                   p->data_root, m->source, m->propagation);
+}
+
+/* Takes over *m in any case. */
+static int plan_claim(struct plan *p, MP *m, bool propagation_given, bool against_tmpfs,
+                      struct err *e) {
+    int r = 0;
+
+    if (strmap_get(&p->taken, m->destination) ||
+        (against_tmpfs && tmpfs_has(p->host, m->destination))) {
+        r = err_set(e, ERR_INVALID, "Duplicate mount point: %s", m->destination);
+    }
+    if (r == 0) {
+        r = adjust_propagation(p, m, propagation_given, e);
+    }
+    if (r == 0) {
+        strmap_put(&p->taken, m->destination, "");
+        plan_put(p, m);
+    } else {
+        field_done(&mount_point_table, m);
+    }
+    return r;
+}
+
+static int plan_binds(struct plan *p, struct err *e) {
+    strv_for_each(spec, p->host->binds) {
+        auto_strv words = NULL;
+        struct bind_mode bm = {0};
+        MP m;
+        int r = bind_spec_parse(spec, p->host->volume_driver, &m, e);
+
+        if (r < 0) {
+            return r;
+        }
+        words = str_split(str_or_empty(m.mode), ',');
+        (void)bind_mode_parse(words, &bm); /* the mode has been parsed once */
+        r = plan_claim(p, &m, bm.propagation != NULL, true, e);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int plan_mounts(struct plan *p, struct err *e) {
+    for (size_t i = 0; i < p->host->mounts.count; i++) {
+        const struct mount_spec *spec = field_array_at(&p->host->mounts, struct mount_spec, i);
+        MP m;
+        int r = mount_spec_resolve(spec, true, &m, e);
+
+        if (r < 0) {
+            return r;
+        }
+        r = plan_claim(p, &m, spec->bind_options && !str_empty(spec->bind_options->propagation),
+                       false, e);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int plan_tmpfs(struct plan *p, struct err *e) {
+    strmap_for_each(t, &p->host->tmpfs) {
+        MP m;
+        int r = check_destination(t->key, e);
+
+        if (r < 0) {
+            return r;
+        }
+        field_init(&mount_point_table, &m);
+        r = tmpfs_merge(str_or_empty(t->value), &m.tmpfs_options, e);
+        if (r < 0) {
+            return r;
+        }
+        m.destination = path_clean(t->key);
+        if (strmap_get(&p->taken, m.destination)) {
+            field_done(&mount_point_table, &m); /* an entry of Mounts wins */
+            continue;
+        }
+        str_set(&m.type, "tmpfs");
+        m.rw = true;
+        m.hidden = true;
+        plan_put(p, &m);
+    }
+    return 0;
+}
+
+static int plan_config_volumes(struct plan *p, const struct container_config *c, struct err *e) {
+    strmap_for_each(v, &c->volumes) {
+        /* Images say VOLUME data as well; the runtime took that as relative to the root. */
+        auto_free char *rooted = xasprintf("/%s", v->key);
+        auto_free char *destination = path_clean(rooted);
+        MP m;
+        int r = check_destination(destination, e);
+
+        if (r < 0) {
+            return r;
+        }
+        if (plan_find(p, destination)) {
+            continue;
+        }
+        field_init(&mount_point_table, &m);
+        str_set(&m.type, "volume");
+        m.destination = take_ptr(destination);
+        str_set(&m.driver,
+                str_empty(p->host->volume_driver) ? "local" : p->host->volume_driver);
+        m.rw = true;
+        m.anonymous = true;
+        m.from_config = true;
+        plan_put(p, &m);
+    }
+    return 0;
+}
+
+static size_t path_depth(const char *path) {
+    size_t n = 0;
+
+    for (; *path; path++) {
+        n += *path == '/';
+    }
+    return n;
+}
+
+static int compare_points(const void *a, const void *b) {
+    const MP *x = a, *y = b;
+    size_t dx = path_depth(x->destination), dy = path_depth(y->destination);
+
+    return dx != dy ? (dx < dy ? -1 : 1) : strcmp(x->destination, y->destination);
+}
+
+int mounts_plan(const struct container_config *config, const struct host_config *host,
+                const struct volumes_from_lookup *from, const char *data_root,
+                struct field_array *ret, struct err *e) {
+    struct plan p = {.host = host, .data_root = data_root};
+    int r = plan_volumes_from(&p, from, e);
+
+    if (r == 0) {
+        r = plan_binds(&p, e);
+    }
+    if (r == 0) {
+        r = plan_mounts(&p, e);
+    }
+    if (r == 0) {
+        r = plan_tmpfs(&p, e);
+    }
+    if (r == 0) {
+        r = plan_config_volumes(&p, config, e);
+    }
+    strmap_done(&p.taken);
+    if (r < 0) {
+        mount_points_done(&p.points);
+        return r;
+    }
+    if (p.points.count) {
+        qsort(p.points.items, p.points.count, sizeof(MP), compare_points);
+    }
+    p.points.set = true;
+    *ret = p.points;
+    return 0;
+}
