@@ -22,7 +22,7 @@
 struct image {
     char id[DIGEST_SIZE]; /* "sha256:..." */
     char *config_text;    /* the document whose digest the id is */
-    struct oci_image_config config;
+    struct image_config config;
     char **tags;    /* canonical references with a tag, sorted */
     char **digests; /* canonical references with a digest (pulled, pushed), sorted */
     char *parent;   /* id of the image it was made from, or NULL */
