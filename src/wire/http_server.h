@@ -42,7 +42,8 @@ struct http_listener_options {
 
 struct http_server *http_server_new(struct loop *l, void (*on_request)(void *arg, struct http_req *),
                                     void *arg);
-/* Stops listening and closes idle connections; busy ones are cut. */
+/* Stops listening and closes idle connections; busy ones are cut (their on_close is called). Not to
+ * be called from on_close. */
 void http_server_free(struct http_server *s);
 /* Takes a listening socket (owned from now on, also on failure). */
 int http_server_listen(struct http_server *s, int fd, const struct http_listener_options *o);

@@ -5,6 +5,7 @@
  * Docker's multiplexed stream (application/vnd.docker.multiplexed-stream): each piece of output
  * follows a header of eight bytes: stream, 0, 0, 0, length in big endian.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
