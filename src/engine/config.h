@@ -52,15 +52,18 @@ int container_config_validate(struct container_config *c, struct err *e);
 
 /* ---- host configuration -------------------------------------------------------------------- */
 struct host_facts {
-    unsigned cpus;            /* online */
-    const char *cpuset_cpus;  /* usable ones: "0-1" */
-    const char *cpuset_mems;  /* "0" */
-    bool blkio_weight, blkio_weight_device; /* the kernel has the files */
-    bool memory, swap, swappiness, pids, cpu_cfs, cpu_shares, cpuset, rt, oom_kill_disable;
-    bool blkio_throttle;
+    unsigned cpus;           /* that this process may use */
+    const char *cpuset_cpus; /* usable ones: "0-1" */
+    const char *cpuset_mems; /* "0" */
     bool cgroup_v2, cgroupns;
+    /* What the kernel can limit: controllers that are mounted, files that exist. */
+    bool memory, swap, swappiness, reservation, oom_kill_disable;
+    bool cpu_shares, cpu_cfs, cpu_rt, cpuset, pids;
+    bool blkio_weight, blkio_weight_device, blkio_throttle;
     const char *const *runtimes; /* beside the native one; ends with NULL; may be NULL */
 };
+/* Asks the kernel once a process; the strings live as long as it. `runtimes` is left NULL. */
+void host_facts_detect(struct host_facts *ret);
 
 /* What dockerd refuses before it looks at image or host: modes that exclude other options,
  * as the client (not the image) gave them. */

@@ -53,7 +53,7 @@ static const struct field weight_device_fields[] = {
     FIELD(struct weight_device, "Weight", FIELD_INT, weight, 0),
     FIELD_END,
 };
-static const struct field_table weight_device_table =
+const struct field_table weight_device_table =
     FIELD_TABLE(struct weight_device, weight_device_fields);
 
 static const struct field throttle_device_fields[] = {

@@ -162,6 +162,7 @@ extern const struct field_table mount_spec_table;
 extern const struct field_table restart_policy_table;
 extern const struct field_table device_mapping_table;
 extern const struct field_table throttle_device_table;
+extern const struct field_table weight_device_table;
 extern const struct field_table ulimit_table;
 
 /* Docker's lists, ends with NULL. */
