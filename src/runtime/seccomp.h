@@ -12,8 +12,7 @@
  *
  * Compiling takes milliseconds, so programs are kept as files in a directory, named by the digest
  * of all that went in. linux.seccomp of a request to the native runtime is then only a reference,
- * {"fenceProgram":"<path>","notify":false,"flags":0}; a full OCI object is accepted as well and
- * compiled on the spot.
+ * {"fenceProgram":"<path>"}; a full OCI object is accepted as well and compiled on the spot.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,7 +27,7 @@ struct sock_filter; /* linux/filter.h */
 /* Is the text of --security-opt seccomp=... a profile at all? Docker's words: "Decoding seccomp
  * profile failed: ...". */
 int seccomp_profile_check(const char *json, struct err *e);
-/* profile NULL or "": the built-in default; "unconfined": *ret_json is NULL. caps: the bounding
+/* profile NULL, "" or "builtin": the built-in default; "unconfined" or {}: *ret_json is NULL. caps: the bounding
  * set. The text is the caller's. */
 int seccomp_profile_resolve(const char *profile, uint64_t caps, char **ret_json, struct err *e);
 /* Names of the built-in profile that are allowed for these capabilities; for tests and docs. */
@@ -48,7 +47,7 @@ void seccomp_program_done(struct seccomp_program *p);
 #define auto_seccomp_program __attribute__((cleanup(seccomp_program_done))) struct seccomp_program
 
 enum seccomp_compile_flags {
-    /* mknod and mknodat of character devices, where the profile allows them, ask a listener
+    /* mknod and mknodat of device nodes, where the profile allows them, ask a listener
      * (runtime/mknod.h). Ignored (no error) when the profile has notify rules of its own. */
     SECCOMP_MKNOD_NOTIFY = 1,
 };
