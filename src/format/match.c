@@ -119,7 +119,7 @@ static bool match_one(const char **p, const char **s) {
         break;
     case '\\':
         ++*p;
-        /* fall through */
+        __attribute__((fallthrough));
     default:
         if (**p != **s)
             return false;

@@ -33,10 +33,19 @@ struct tar_reader {
     bool ended;
     int failed; /* -errno: an archive is not read on behind an error */
     size_t pos, len;
+    uint64_t fetched; /* bytes that were read from the source */
     char *buffer;
 };
 
 /* ---- bytes --------------------------------------------------------------------------------- */
+
+static ssize_t fetch(struct tar_reader *t, void *p, size_t n) {
+    ssize_t got = t->from->read(t->from, p, n);
+
+    if (got > 0)
+        t->fetched += (uint64_t)got;
+    return got;
+}
 
 /* Some bytes, through the buffer when few are wanted. */
 static ssize_t take(struct tar_reader *t, void *p, size_t n) {
@@ -44,8 +53,8 @@ static ssize_t take(struct tar_reader *t, void *p, size_t n) {
 
     if (t->pos == t->len) {
         if (n >= READ_BUFFER)
-            return t->from->read(t->from, p, n);
-        got = t->from->read(t->from, t->buffer, READ_BUFFER);
+            return fetch(t, p, n);
+        got = fetch(t, t->buffer, READ_BUFFER);
         if (got <= 0)
             return got;
         t->pos = 0;
@@ -94,7 +103,7 @@ static int skip(struct tar_reader *t, uint64_t n) {
             n -= part;
             continue;
         }
-        got = t->from->read(t->from, block, n < READ_BUFFER ? (size_t)n : READ_BUFFER);
+        got = fetch(t, block, n < READ_BUFFER ? (size_t)n : READ_BUFFER);
         if (got <= 0)
             return got < 0 ? (int)got : TRUNCATED;
         n -= (size_t)got;
@@ -302,6 +311,7 @@ static int start_sparse(struct tar_reader *t, const struct tar_block *h) {
         return r;
     if (!t->pieces) /* nothing but a hole */
         t->pieces = xnew(struct tar_piece);
+    t->entry.sparse = true;
     return pieces_are_sound(t->pieces, t->piece_count, t->entry.size, t->stored) ? 0 : -EINVAL;
 }
 
@@ -406,9 +416,8 @@ static int handle_extension(struct tar_reader *t, const struct tar_block *h, siz
     return r < 0 ? r : 1;
 }
 
-/* The text of the pax record, else of GNU's header, else of the block; both must agree. */
-static int pick_text(const char *pax, const char *gnu, char *plain, char **ret) {
-    auto_free char *own = plain;
+/* The text of the pax record, else of GNU's header (the two must agree), else of the block. */
+static int pick_text(const char *pax, const char *gnu, const char *plain, char **ret) {
     const char *s = pax ? pax : gnu ? gnu : plain;
 
     if (pax && gnu && strcmp(pax, gnu) != 0)
@@ -433,9 +442,9 @@ static char *plain_path(const struct tar_block *h) {
 static int set_paths(struct tar_reader *t, const struct tar_block *h, bool *ret_slash) {
     struct tar_extended *x = &t->extended;
     struct tar_entry *e = &t->entry;
+    auto_free char *path = plain_path(h), *link = NULL;
     size_t n;
-    int r = pick_text(x->sparse_path ? x->sparse_path : x->path, x->gnu_path, plain_path(h),
-                      &e->path);
+    int r = pick_text(x->sparse_path ? x->sparse_path : x->path, x->gnu_path, path, &e->path);
 
     if (r < 0)
         return r;
@@ -447,7 +456,8 @@ static int set_paths(struct tar_reader *t, const struct tar_block *h, bool *ret_
         return -EINVAL;
     if (e->type != TAR_HARDLINK && e->type != TAR_SYMLINK)
         return 0;
-    r = pick_text(x->link, x->gnu_link, xstrndup(h->linkname, sizeof h->linkname), &e->link);
+    link = xstrndup(h->linkname, sizeof h->linkname);
+    r = pick_text(x->link, x->gnu_link, link, &e->link);
     return r < 0 ? r : *e->link ? 0 : -EINVAL;
 }
 
@@ -614,6 +624,10 @@ int tar_next(struct tar_reader *t, const struct tar_entry **entry, struct err *e
     if (r == -EINVAL || r == -ERANGE)
         return err_set(e, ERR_INVALID, INVALID);
     return err_sys(e, r, "cannot read the archive");
+}
+
+uint64_t tar_offset(const struct tar_reader *t) {
+    return t->fetched - (t->len - t->pos);
 }
 
 struct reader *tar_data(struct tar_reader *t) {
