@@ -58,16 +58,21 @@ int ns_open(int pidfd, const char *name) {
     return take_fd(&fd);
 }
 
+int ns_same(int a, int b) {
+    struct stat x, y;
+    if (fstat(a, &x) < 0 || fstat(b, &y) < 0)
+        return -errno;
+    return x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+}
+
 int ns_is_own(int pidfd, const char *name) {
     auto_fd fd = ns_open(pidfd, name);
     if (fd < 0)
         return fd;
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
-    struct stat theirs, ours;
-    if (fstat(fd, &theirs) < 0 || stat(path, &ours) < 0)
-        return -errno;
-    return theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
+    auto_fd own = open(path, O_RDONLY | O_CLOEXEC);
+    return own < 0 ? -errno : ns_same(fd, own);
 }
 
 int fds_cloexec_from(unsigned first) {

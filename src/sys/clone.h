@@ -21,6 +21,8 @@ int sys_setns(int fd, int flags);
 int ns_open(int pidfd, const char *name);
 /* Is the namespace `name` of that process the caller's own? 1, 0 or -errno. */
 int ns_is_own(int pidfd, const char *name);
+/* Do two namespace descriptors mean the same one? 1, 0 or -errno. */
+int ns_same(int a, int b);
 
 /* Marks every descriptor >= first close-on-exec, or closes it. */
 int fds_cloexec_from(unsigned first);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Resource limits: lists of struct oci_rlimit. */
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "format/field.h"
+
+/* "RLIMIT_NOFILE" -> RLIMIT_NOFILE; -EINVAL. */
+int rlimit_parse(const char *name, int *ret);
+/* A, with the host's rights: raises hard limits of another process as far as this process may. */
+void rlimits_raise(pid_t pid, const struct field_array *limits);
+/* B, last: sets all, clipped to the hard limits it has. ERR_INVALID for an unknown name. */
+int rlimits_lower(const struct field_array *limits, struct err *e);

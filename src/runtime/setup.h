@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Inside the set-up process A and its children; nobody else includes this.
+ *
+ * A (setup*.c) runs in the host's namespaces with the daemon's rights. B (init_*.c) is its clone and
+ * inherits this struct by copy, descriptors included; it works inside the container's namespaces
+ * until it executes the program. Both are single-threaded.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "runtime/cgroup.h"
+#include "runtime/mounts_host.h"
+#include "runtime/request.h"
+#include "runtime/rootfs.h"
+#include "runtime/seccomp.h"
+#include "runtime/spawner.h"
+#include "runtime/sync.h"
+
+struct setup_stdio {
+    int in[2], out[2], err[2]; /* pipes, [0] to read; -1: none (tty, or no stdin) */
+};
+
+struct setup {
+    const struct rt_host *host;
+    struct rt_request request;
+    bool is_exec;
+    int conn;
+    int join_net, join_ipc, join_pid, join_exec; /* pidfds or -1 */
+
+    /* Which namespaces the first process gets: CLONE_NEW* of new ones; joins are separate. */
+    uint64_t new_ns;
+    bool join_user; /* the user namespace of a joined container */
+    bool mapped;    /* the first process has another user namespace than we */
+    struct rootfs_map map;
+
+    struct cgroup cgroup;
+    struct cgroup_join cgroup_join;
+    struct rt_mounts mounts;
+    struct seccomp_program seccomp;
+    struct setup_stdio stdio;
+    int null; /* the host's /dev/null */
+
+    int sync;       /* A: towards B */
+    int sync_child; /* B: towards A */
+    pid_t pid;
+    int pidfd;
+    int tty, listener; /* from B */
+    int overlay;       /* A keeps it until the monitor has reported the exit */
+    char *host_if;     /* a veth that we made and that still lies in our namespace */
+};
+
+/* ---- A ------------------------------------------------------------------------------------- */
+/* Each returns only on failure, with everything that it made undone. */
+int setup_create(struct setup *s, enum sync_kind *kind, struct err *e);
+int setup_exec(struct setup *s, enum sync_kind *kind, struct err *e);
+
+/* setup_common.c */
+int setup_stdio_open(struct setup *s, struct err *e);
+int setup_seccomp_load(struct setup *s, struct err *e);
+/* Clones B, through a process between when namespaces must be joined before (join_pid, join_user,
+ * exec). In B this calls init_create() or init_exec() and does not return. */
+int setup_clone(struct setup *s, struct err *e);
+/* Settings of B that only the host's root may make: oom_score_adj, raised resource limits. What the
+ * daemon itself may not do is clipped. */
+void setup_privileged_settings(struct setup *s);
+/* Serves B's messages until it has executed the program; its error otherwise. */
+int setup_wait_for_exec(struct setup *s, enum sync_kind *kind, struct err *e);
+/* pid file, socket, STARTED, and execution of the monitor. Returns on failure only. */
+int setup_hand_over(struct setup *s, struct err *e);
+/* Ends B and waits for it. */
+void setup_kill(struct setup *s);
+
+/* setup_net.c: the host's side of the interface. */
+int setup_net_host(struct setup *s, struct err *e);
+
+/* ---- B ------------------------------------------------------------------------------------- */
+struct init {
+    struct setup *s;
+    int sync;
+    enum sync_kind kind; /* of errors at this stage */
+    int root;            /* the container's root directory */
+    int proc;            /* a proc file system of our own, verified */
+    int tty_slave;       /* or -1 */
+    char *program;       /* resolved path */
+};
+
+_Noreturn void init_create(struct setup *s);
+_Noreturn void init_exec(struct setup *s);
+
+/* init_mounts.c */
+int init_mounts_make(struct init *b, struct err *e);   /* new instances, still detached */
+int init_mounts_attach(struct init *b, struct err *e); /* below b->root */
+int init_mounts_seal(struct init *b, struct err *e);   /* masked, read-only, propagation */
+/* init_net.c */
+int init_net_lo(struct init *b, struct err *e);
+int init_net_interface(struct init *b, struct err *e);
+int init_sysctls(struct init *b, struct err *e);
+/* init_tty.c: makes the pty in the container's devpts, sends the master to A. */
+int init_tty(struct init *b, bool bind_console, struct err *e);
+/* init_finish.c: user, directories, stdio, rights, exec. Returns on failure only. */
+int init_finish(struct init *b, struct err *e);
