@@ -28,7 +28,8 @@ enum mon_type {
     MON_DETACHED,    /* client: an attach client typed the detach keys */
     MON_CLIENT_GONE, /* client: an attach client has ended otherwise */
     /* fenced -> monitor (may be sent before STARTED: A leaves them for the monitor) */
-    MON_ATTACH = 32, /* client, flags; text: detach keys as bytes; the client's socket attached */
+    MON_ATTACH = 32, /* client, flags; text: `rows` bytes of detach keys, then input that the client
+                        has sent already; the client's socket attached */
     MON_RESIZE,      /* rows, cols */
     MON_CLOSE_STDIN,
     MON_SIGNAL_READY,/* unused, reserved */
