@@ -20,12 +20,9 @@ int64_t http_now_ms(void) {
 
 /* ---- bytes -------------------------------------------------------------------------------------- */
 
+/* Only the next fill touches the bytes: callers still look at what they dropped. */
 void http_in_drop(struct http_conn *c, size_t n) {
     c->in_off += n;
-    if (c->in_off == c->in.len) {
-        buf_clear(&c->in);
-        c->in_off = 0;
-    }
 }
 
 ssize_t http_conn_fill(struct http_conn *c, size_t size) {
@@ -436,8 +433,9 @@ void http_conn_arm(struct http_conn *c) {
     if (wants_input(c)) {
         events |= c->x.read_wants;
         if (c->phase == HTTP_HEAD && http_in_left(c) == 0) {
-            buf_done(&c->in);
+            buf_done(&c->in); /* an idle connection holds no buffers */
             buf_done(&c->out);
+            c->in_off = 0;
         }
     } else if (events || c->parked) {
         events |= gone_events(c);
