@@ -87,6 +87,7 @@ static int make_device(const struct oci_spec *spec, const struct oci_device *d, 
 int dev_make(const struct oci_spec *spec, const struct mount_options *options,
              const struct rootfs_map *map, int *ret_fd, struct err *e) {
     auto_strv data = strv_dup(options->data);
+    strv_add(&data, "source=tmpfs");
     strv_take(&data, xasprintf("uid=%u", map->uid));
     strv_take(&data, xasprintf("gid=%u", map->gid));
     /* Read-only comes last: directories for other mounts are still to be made. */

@@ -26,6 +26,7 @@
 
 static int make_cgroup_v1(const struct cgroupfs_hierarchy *h) {
     auto_strv options = NULL;
+    strv_add(&options, "source=cgroup");
     for (int c = 0; c < CGROUPFS_CONTROLLER_COUNT; c++) {
         if (!(h->controllers & 1u << c))
             continue;
@@ -41,7 +42,10 @@ static int make_cgroup_v1(const struct cgroupfs_hierarchy *h) {
 }
 
 static int new_instance(struct rt_mount *m, const char *type, char *const *data) {
-    int fd = sys_mount_new(type, (const char *const *)data,
+    auto_strv options = strv_dup(data);
+    if (!str_empty(m->spec->source))
+        strv_take(&options, xasprintf("source=%s", m->spec->source));
+    int fd = sys_mount_new(type, (const char *const *)options,
                            m->options.set & ~(uint64_t)MOUNT_ATTR_RDONLY);
     if (fd >= 0)
         m->new_fd = fd;
@@ -81,6 +85,14 @@ static int open_target(int root, const char *path, int source) {
                                : path_mkfile_in(root, path, 0644, NO_OWNER, NO_OWNER);
 }
 
+/* The kernel says EINVAL for a file on a directory or the reverse; Docker's words start from this. */
+static int check_types(int source, int target) {
+    struct stat a, b;
+    if (fstat(source, &a) < 0 || fstat(target, &b) < 0)
+        return -errno;
+    return S_ISDIR(a.st_mode) == S_ISDIR(b.st_mode) ? 0 : -ENOTDIR;
+}
+
 /* A symlink of the image may lead a target into /proc; covering parts of it fools the LSM code. */
 static int refuse_proc(const struct rt_mount *m, int target) {
     struct statfs fs;
@@ -104,6 +116,8 @@ static int attach(struct init *b, const struct rt_mount *m, int fd, int *ret_tar
     if (target < 0)
         return target;
     int r = refuse_proc(m, target);
+    if (r >= 0)
+        r = check_types(fd, target);
     if (r >= 0)
         r = sys_move_mount(fd, target, "");
     if (r >= 0 && ret_target)
@@ -212,7 +226,7 @@ static int mask(struct init *b, const char *path, int null) {
         return -errno;
     auto_fd cover = -1;
     if (S_ISDIR(st.st_mode)) {
-        static const char *const options[] = {"mode=755", "nr_inodes=1", NULL};
+        static const char *const options[] = {"source=tmpfs", "mode=755", "nr_inodes=1", NULL};
         cover = sys_mount_new("tmpfs", options, MOUNT_ATTR_RDONLY);
     } else {
         cover = null < 0 ? null : sys_open_tree(null, "", AT_EMPTY_PATH);

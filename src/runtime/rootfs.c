@@ -113,6 +113,7 @@ static int overlay_by_fd(const struct layers *l, bool is_volatile, int *ret_fd, 
     auto_fd fs = sys_fsopen("overlay");
     if (fs < 0)
         return err_sys(e, fs, "fsopen overlay");
+    (void)sys_fsconfig_string(fs, "source", "overlay"); /* a name in mount tables only */
     for (size_t i = 0; i < l->count; i++)
         if (sys_fsconfig_fd(fs, "lowerdir+", l->lower[i]) < 0)
             return 1;

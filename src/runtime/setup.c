@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,18 +32,34 @@ static int read_request(int fd, struct rt_request *ret, struct err *e) {
     return 0;
 }
 
+/* Go spells the texts of errno with a small letter, and clients compare. */
+static void go_spelling(char *text, int errnum) {
+    if (!errnum || !str_ends(text, strerror(errnum)))
+        return;
+    char *at = text + strlen(text) - strlen(strerror(errnum));
+    if (at[0] >= 'A' && at[0] <= 'Z' && at[1] >= 'a' && at[1] <= 'z')
+        at[0] = (char)(at[0] - 'A' + 'a');
+}
+
+/* What Docker's daemon answers as a client's mistake. */
+static bool is_clients_mistake(int errnum) {
+    return errnum == ENOENT || errnum == EACCES || errnum == ENOTDIR;
+}
+
 /* Docker's layers each put their words around an error, and clients look for some of them. */
 static void wrap_error(const struct setup *s, enum sync_kind kind, struct err *e) {
     if (kind == SYNC_TEXT_PLAIN)
         return;
     auto_free char *text = xstrdup(err_msg(e));
+    go_spelling(text, e->errnum);
     const char *during = kind == SYNC_TEXT_INIT ? "error during container init: " : "";
     const char *start = s->is_exec
                             ? "OCI runtime exec failed: exec failed"
                             : "failed to create task for container: failed to create shim task: "
                               "OCI runtime create failed: runc create failed";
-    enum err_class class = e->class;
     int errnum = e->errnum;
+    enum err_class class =
+        e->class == ERR_SYSTEM && is_clients_mistake(errnum) ? ERR_INVALID : e->class;
     err_done(e);
     err_set(e, class, "%s: unable to start container process: %s%s: unknown", start, during, text);
     e->errnum = errnum;
@@ -63,6 +80,16 @@ static void tell_failed(int conn, const struct err *e) {
                         .text_len = (uint32_t)(n + len)};
     struct iovec iov[] = {{&m, sizeof(m)}, {text, m.text_len}};
     (void)fdpass_sendv(conn, iov, 2, NULL, 0); /* the daemon has gone: nobody to tell */
+    /* Messages left unread would reset the connection, and the daemon would see that first. */
+    (void)shutdown(conn, SHUT_RD);
+    ssize_t got;
+    do {
+        int fds[FDPASS_MAX];
+        size_t n_fds = FDPASS_MAX;
+        got = fdpass_recv(conn, text, sizeof(text), fds, &n_fds);
+        for (size_t i = 0; got >= 0 && i < n_fds; i++)
+            close(fds[i]);
+    } while (got > 0 || got == -EMSGSIZE);
 }
 
 _Noreturn void setup_main(const struct rt_host *host, int conn, int request, const int join[4]) {

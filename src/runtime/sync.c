@@ -46,11 +46,13 @@ int sync_recv(int sock, struct sync_msg *ret, int *ret_fd) {
     int fd = -1;
     size_t n_fds = 1;
     ssize_t n = fdpass_recv(sock, ret, sizeof(*ret), &fd, &n_fds);
-    if (n == 0)
-        return 0;
-    if (n < 0)
-        /* A peer that ended with our bytes unread resets the stream: the end as well. */
-        return n == -ECONNRESET ? 0 : (int)n;
+    if (n == -ECONNRESET) {
+        /* The peer ended with messages of ours unread; what it said before comes after this. */
+        n_fds = 1;
+        n = fdpass_recv(sock, ret, sizeof(*ret), &fd, &n_fds);
+    }
+    if (n <= 0)
+        return (int)n;
     if ((size_t)n <= offsetof(struct sync_msg, text)) {
         fd_close(n_fds ? fd : -1);
         return -EBADMSG;
