@@ -224,7 +224,7 @@ int cgroup_devices_bpf(const struct field_array *rules, struct bpf_insn **ret, s
             return r;
         }
         if (is_for_all(&x)) {
-            /* Nothing before it can matter, and the verifier refuses code that cannot be reached. */
+            /* Nothing before it matters, and the verifier refuses code that is never reached. */
             emit_exit(&p, x.allow ? 1 : 0);
             goto done;
         }

@@ -20,6 +20,7 @@
 
 #define MKNOD_HELPERS_MAX 8
 #define MKNOD_ALLOW_MAX   128
+#define MKNOD_ANY         UINT32_MAX /* every minor number */
 
 struct mknod_device {
     uint32_t major, minor;
@@ -44,7 +45,7 @@ void mknod_server_init(struct mknod_server *s, int listener);
 void mknod_server_done(struct mknod_server *s);
 /* -ENOSPC when the list is full. */
 int mknod_server_allow(struct mknod_server *s, uint32_t major, uint32_t minor);
-/* "10:200,10:229" (option of the monitor). -EINVAL, -ENOSPC. */
+/* "10:200,136:*" (option of the monitor): character devices. -EINVAL, -ENOSPC. */
 int mknod_server_allow_list(struct mknod_server *s, const char *list);
 /* Is a helper free? Poll the listener (POLLIN) only then; poll all helpers' pidfds. */
 bool mknod_server_ready(const struct mknod_server *s);

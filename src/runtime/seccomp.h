@@ -27,8 +27,8 @@ struct sock_filter; /* linux/filter.h */
 /* Is the text of --security-opt seccomp=... a profile at all? Docker's words: "Decoding seccomp
  * profile failed: ...". */
 int seccomp_profile_check(const char *json, struct err *e);
-/* profile NULL, "" or "builtin": the built-in default; "unconfined" or {}: *ret_json is NULL. caps: the bounding
- * set. The text is the caller's. */
+/* profile NULL, "" or "builtin": the built-in default; "unconfined" or {}: *ret_json is NULL. caps:
+ * the bounding set. The text is the caller's. */
 int seccomp_profile_resolve(const char *profile, uint64_t caps, char **ret_json, struct err *e);
 /* Names of the built-in profile that are allowed for these capabilities; for tests and docs. */
 bool seccomp_default_allows(const char *syscall, uint64_t caps);

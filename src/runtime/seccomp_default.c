@@ -41,9 +41,9 @@ static const struct default_rule rules[] = {
               "fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 futimesat getcwd getdents "
               "getdents64 lchown lchown32 link linkat lseek _llseek lstat lstat64 mkdir mkdirat "
               "mknod mknodat name_to_handle_at newfstatat open openat openat2 readahead readlink "
-              "readlinkat rename renameat renameat2 rmdir stat stat64 statfs statfs64 statx symlink "
-              "symlinkat sync sync_file_range syncfs truncate truncate64 umask unlink unlinkat "
-              "utime utimensat utimensat_time64 utimes cachestat listmount statmount"},
+              "readlinkat rename renameat renameat2 rmdir stat stat64 statfs statfs64 statx "
+              "symlink symlinkat sync sync_file_range syncfs truncate truncate64 umask unlink "
+              "unlinkat utime utimensat utimensat_time64 utimes cachestat listmount statmount"},
     {.names = "getxattr getxattrat fgetxattr lgetxattr setxattr setxattrat fsetxattr lsetxattr "
               "listxattr listxattrat flistxattr llistxattr removexattr removexattrat fremovexattr "
               "lremovexattr"},
@@ -79,8 +79,8 @@ static const struct default_rule rules[] = {
               "rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 "
               "rt_tgsigqueueinfo sigaltstack signalfd signalfd4 sigprocmask sigreturn"},
     /* synchronisation and System V or POSIX objects */
-    {.names = "futex futex_requeue futex_time64 futex_wait futex_waitv futex_wake ipc mq_getsetattr "
-              "mq_notify mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend "
+    {.names = "futex futex_requeue futex_time64 futex_wait futex_waitv futex_wake ipc "
+              "mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend "
               "mq_timedsend_time64 mq_unlink msgctl msgget msgrcv msgsnd semctl semget semop "
               "semtimedop semtimedop_time64 shmat shmctl shmdt shmget"},
     /* time; setting the clock is the kernel's to refuse in adjtimex and clock_adjtime */
