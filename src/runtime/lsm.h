@@ -39,8 +39,8 @@ int lsm_apparmor_choose(const struct lsm_host *h, const char *asked, bool privil
 /* ---- SELinux ------------------------------------------------------------------------------- */
 /*
  * "user:U", "role:R", "type:T", "level:L", "disable" (what follows label= or label:) into a process
- * label on top of `base` ("system_u:system_r:container_t:s0"). ERR_INVALID: "invalid --security-opt
- * 2: ...". *ret is NULL when labels are disabled or SELinux is off.
+ * label on top of `base` ("system_u:system_r:container_t:s0"). ERR_INVALID: "bad label option ...".
+ * *ret is NULL when labels are disabled or SELinux is off (Docker then ignores them as well).
  */
 int lsm_selinux_label(const struct lsm_host *h, char *const *opts, const char *base, char **ret,
                       struct err *e);
