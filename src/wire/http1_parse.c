@@ -287,7 +287,7 @@ static int parse_meaning(struct http1_request *req, const char **ret_why) {
 }
 
 static int parse_all(struct http1_request *req, size_t len, const char **ret_why) {
-    char *line = req->memory, *end = req->memory + len, *target;
+    char *line = req->memory, *end = req->memory + len, *target = NULL;
     size_t lines = 0;
     int r;
 
@@ -328,7 +328,7 @@ int http1_parse_request(const char *head, size_t len, struct http1_request *ret_
     int r;
 
     /* The parser below relies on what the search has checked. */
-    if (http1_find_head(head, len, &scan) != (ssize_t)len)
+    if (len == 0 || http1_find_head(head, len, &scan) != (ssize_t)len)
         return refuse(ret_why, 400, "malformed request");
     req.memory = xmemdup(head, len);
     req.memory[len - 1] = '\0';
