@@ -138,15 +138,27 @@ static int check_digest(const char *s, struct err *e) {
 
 /* What stands before the first slash is a registry when it looks like a host: a dot, a port,
  * "localhost", or upper case, which no repository has. */
-static char *split_domain(const char *s, const char **ret_rest) {
+static char *registry_of(const char *s) {
     const char *slash = strchr(s, '/');
     auto_free char *first = slash ? xstrndup(s, (size_t)(slash - s)) : NULL;
 
-    *ret_rest = s;
     if (!first ||
         (!strpbrk(first, ".:") && strcmp(first, "localhost") != 0 && !has_upper(first)))
+        return NULL;
+    return take_ptr(first);
+}
+
+static bool is_hex64(const char *s) {
+    return strlen(s) == 64 && str_is_hex(s);
+}
+
+static char *split_domain(const char *s, const char **ret_rest) {
+    auto_free char *first = registry_of(s);
+
+    *ret_rest = s;
+    if (!first)
         return xstrdup(DEFAULT_DOMAIN);
-    *ret_rest = slash + 1;
+    *ret_rest = s + strlen(first) + 1;
     if (strcmp(first, LEGACY_DOMAIN) == 0)
         return xstrdup(DEFAULT_DOMAIN);
     return take_ptr(first);
@@ -173,7 +185,7 @@ static int fill(const char *s, struct image_ref *ref, struct err *e) {
     auto_free char *name = NULL, *remote = NULL;
     const char *rest;
 
-    if (strlen(s) == 64 && str_is_hex(s))
+    if (is_hex64(s))
         return err_set(e, ERR_INVALID,
                        "invalid repository name (%s), cannot specify 64-byte hexadecimal strings",
                        s);
@@ -221,17 +233,19 @@ static char *with_suffix(const char *domain, const char *path, const struct imag
                      str_or_empty(r->tag), r->digest ? "@" : "", str_or_empty(r->digest));
 }
 
-/* Borrowed parts of the familiar name. */
+/* Borrowed parts of the familiar name: what can be left out so that it still means the same
+ * reference. ("docker.io/a.b/c" keeps its domain, where Docker prints another registry's name.) */
 static void familiar_parts(const struct image_ref *r, const char **domain, const char **path) {
+    auto_free char *registry = registry_of(r->path);
     const char *official;
 
     *domain = r->domain;
     *path = r->path;
-    if (strcmp(r->domain, DEFAULT_DOMAIN) != 0)
+    if (strcmp(r->domain, DEFAULT_DOMAIN) != 0 || registry)
         return;
     *domain = "";
     official = str_after(r->path, OFFICIAL);
-    if (official && !strchr(official, '/'))
+    if (official && !strchr(official, '/') && !is_hex64(official))
         *path = official;
 }
 

@@ -229,7 +229,7 @@ static void test_compress(void **state) {
 
     for (size_t c = 0; c < 2; c++) {
         for (size_t s = 0; s < 3; s++) {
-            auto_buf packed = BUF_INIT, out = BUF_INIT, same = BUF_INIT;
+            auto_buf packed = BUF_INIT, out = BUF_INIT;
             struct buf_writer to = {{buf_write}, &packed};
             struct writer *w = NULL;
 

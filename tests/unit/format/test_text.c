@@ -38,6 +38,9 @@ static void test_refs(void **state) {
         {"busybox:t@" SHA, "docker.io", "library/busybox", "t", SHA, "busybox:t@" SHA},
         {"localhost", "docker.io", "library/localhost", NULL, NULL, "localhost"},
         {HEX32, "docker.io", "library/" HEX32, NULL, NULL, HEX32},
+        {"docker.io/a.b/c", "docker.io", "a.b/c", NULL, NULL, "docker.io/a.b/c"},
+        {"library/" HEX32 HEX32, "docker.io", "library/" HEX32 HEX32, NULL, NULL,
+         "library/" HEX32 HEX32},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
