@@ -50,7 +50,9 @@ int cgroup_create(const struct cgroupfs_host *host, const char *path, struct cgr
 int cgroup_open(const struct cgroupfs_host *host, const char *path, struct cgroup *ret,
                 struct err *e);
 /* Applies limits and device rules to a new group, before the first process joins. NULL: none.
- * in_userns: device rules may be refused by a nested kernel; such refusals are then ignored. */
+ * in_userns: the container has a user namespace of its own; a device that the parent group lacks is
+ * then passed over instead of failing. Denials are never passed over, except in an engine that
+ * itself runs in a user namespace, where the kernel takes no rules at all. */
 int cgroup_apply(struct cgroup *c, const struct oci_resources *r, bool in_userns, struct err *e);
 
 /*

@@ -67,6 +67,17 @@ static bool is_for_all(const struct rule *x) {
     return x->type == 'a' && x->major < 0 && x->minor < 0 && x->access == ACCESS_ALL;
 }
 
+/* Does this process itself live in a user namespace (an engine inside a container)? The kernel then
+ * takes no device rules from it, and those of the outer engine stay in force. */
+static bool is_nested(void) {
+    char text[128];
+    unsigned long inside, outside, count;
+
+    return cgroupfs_read(AT_FDCWD, "/proc/self/uid_map", text, sizeof text) == 0 &&
+           (sscanf(text, "%lu %lu %lu", &inside, &outside, &count) != 3 || inside != 0 ||
+            outside != 0 || count != UINT32_MAX);
+}
+
 /* ---- v1 ------------------------------------------------------------------------------------ */
 
 static int v1_write(int fd, const char *text) {
@@ -125,7 +136,11 @@ int cgroup_devices_v1(const struct cgroup *c, const struct field_array *rules, b
         } else {
             r = v1_write_rule(fd, &x, x.type, text);
         }
-        if (r < 0 && !(in_userns && r == -EPERM)) {
+        /* A device that the parent does not have cannot be allowed; a container in a user namespace
+         * goes without. What is to be denied must be. */
+        if (r == -EPERM && ((in_userns && x.allow && i > 0) || is_nested()))
+            r = 0;
+        if (r < 0) {
             char reason[64];
 
             (void)err_set(e, ERR_SYSTEM, "failed to write \"%s\": write %s%s/devices.%s: %s", text,
@@ -264,8 +279,7 @@ int cgroup_devices_bpf_attach(int cgroup_fd, const struct bpf_insn *insns, size_
     return 0;
 }
 
-int cgroup_devices_v2(const struct cgroup *c, const struct field_array *rules, bool in_userns,
-                      struct err *e) {
+int cgroup_devices_v2(const struct cgroup *c, const struct field_array *rules, struct err *e) {
     auto_free struct bpf_insn *insns = NULL;
     size_t count = 0;
     int r = cgroup_devices_bpf(rules, &insns, &count, e);
@@ -273,8 +287,8 @@ int cgroup_devices_v2(const struct cgroup *c, const struct field_array *rules, b
     if (r < 0)
         return r;
     r = cgroup_devices_bpf_attach(c->fds[0], insns, count);
-    if (r == -EPERM && in_userns)
-        return 0; /* the outer engine's program stays in force */
+    if (r == -EPERM && is_nested())
+        return 0;
     if (r < 0)
         return err_sys(e, r, "failed to attach the device program to %s", c->path);
     return 0;

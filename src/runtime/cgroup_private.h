@@ -41,8 +41,7 @@ const char *cgroup_errno_text(int errnum, char *out, size_t size);
 /* Device rules, runtime/cgroup_devices.c. */
 int cgroup_devices_v1(const struct cgroup *c, const struct field_array *rules, bool in_userns,
                       struct err *e);
-int cgroup_devices_v2(const struct cgroup *c, const struct field_array *rules, bool in_userns,
-                      struct err *e);
+int cgroup_devices_v2(const struct cgroup *c, const struct field_array *rules, struct err *e);
 
 /* memory.stat and the like: every "name value" line. */
 int cgroup_stat_table(int fd, const char *file, struct cgroup_stat_entry **ret, size_t *ret_count);

@@ -299,7 +299,7 @@ static int v2_apply(struct cgroup *c, const struct oci_resources *r, bool in_use
     int x = 0;
 
     if (!is_update && r->devices.count > 0)
-        x = cgroup_devices_v2(c, &r->devices, in_userns, e);
+        x = cgroup_devices_v2(c, &r->devices, e);
     if (x == 0 && r->memory)
         x = apply_memory(c, r->memory, is_update, e);
     if (x == 0 && r->cpu)

@@ -53,7 +53,7 @@ int lsm_apparmor_choose(const struct lsm_host *h, const char *asked, bool privil
     char *choice = NULL;
 
     if (!h->apparmor) {
-        /* dockerd starts such a container and the runtime then refuses: the text is the runtime's. */
+        /* Who names a profile asks for protection: starting without it would be wrong. */
         if (!str_empty(asked) && strcmp(asked, "unconfined") != 0)
             return err_set(e, ERR_INVALID,
                            "apparmor is not supported on this host: cannot apply profile \"%s\"",
