@@ -8,7 +8,8 @@
 #include "base/alloc.h"
 #include "base/str.h"
 
-/* ---- characters --------------------------------------------------------------------------------- */
+/* ---- characters ---------------------------------------------------------------------------------
+ */
 
 static bool is_token_char(unsigned char c) {
     if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'))
@@ -84,7 +85,8 @@ bool http1_has_token(const char *value, const char *token) {
     return false;
 }
 
-/* ---- the head ----------------------------------------------------------------------------------- */
+/* ---- the head -----------------------------------------------------------------------------------
+ */
 
 ssize_t http1_find_head(const char *p, size_t n, size_t *scan) {
     size_t i = *scan, end = n < HTTP1_HEAD_MAX ? n : HTTP1_HEAD_MAX;
@@ -279,8 +281,8 @@ static int parse_meaning(struct http1_request *req, const char **ret_why) {
             return refuse(ret_why, 417, "unknown expectation");
         req->expect_continue = req->content_length != 0;
     }
-    req->keep_alive = req->minor > 0 ? !connection_has(req, "close")
-                                     : connection_has(req, "keep-alive");
+    req->keep_alive =
+        req->minor > 0 ? !connection_has(req, "close") : connection_has(req, "keep-alive");
     /* Docker looks at Upgrade alone, and old clients send no Connection with it. */
     req->upgrade = req->minor > 0 && http1_header(req, "Upgrade");
     return 0;
@@ -349,7 +351,8 @@ void http1_request_done(struct http1_request *req) {
     *req = (struct http1_request){0};
 }
 
-/* ---- chunked bodies ----------------------------------------------------------------------------- */
+/* ---- chunked bodies -----------------------------------------------------------------------------
+ */
 
 enum chunk_state {
     CHUNK_SIZE,      /* hexadecimal digits */
@@ -477,7 +480,8 @@ int http1_chunked_next(struct http1_chunked *c, const char *p, size_t n, size_t 
     return c->state == CHUNK_END;
 }
 
-/* ---- status texts ------------------------------------------------------------------------------- */
+/* ---- status texts -------------------------------------------------------------------------------
+ */
 
 const char *http1_reason(int status) {
     static const struct {

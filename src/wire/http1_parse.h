@@ -33,7 +33,7 @@ struct http1_request {
     int64_t content_length; /* 0 for none, -1 for chunked */
     bool keep_alive;        /* by version and Connection */
     bool expect_continue;
-    bool upgrade;    /* an Upgrade header is there */
+    bool upgrade; /* an Upgrade header is there */
     char *memory; /* what the strings above point into */
     char *query_memory;
 };
@@ -60,7 +60,8 @@ bool http1_is_token(const char *s);
 /* Decodes %XX (and '+' as a blank in queries) in place. -EINVAL for bad escapes and %00. */
 int http1_unescape(char *s, bool plus_is_blank);
 
-/* ---- chunked bodies ----------------------------------------------------------------------------- */
+/* ---- chunked bodies -----------------------------------------------------------------------------
+ */
 
 #define HTTP1_CHUNK_LINE_MAX 256 /* size and extensions */
 #define HTTP1_TRAILER_MAX    (8u << 10)

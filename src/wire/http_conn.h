@@ -19,12 +19,12 @@
 #include "wire/http_server.h"
 #include "wire/xport.h"
 
-#define HTTP_CONNS_MAX      1000u        /* per listener */
-#define HTTP_STREAM_MAX     (4u << 20)   /* bytes a slow reader of a stream may leave queued */
-#define HTTP_DRAIN_MAX      (256u << 10) /* unread body that is skipped to keep a connection */
-#define HTTP_READ_SIZE      (8u << 10)
-#define HTTP_WORKER_BUFFER  (64u << 10)
-#define HTTP_ACCEPT_BATCH   64
+#define HTTP_CONNS_MAX     1000u        /* per listener */
+#define HTTP_STREAM_MAX    (4u << 20)   /* bytes a slow reader of a stream may leave queued */
+#define HTTP_DRAIN_MAX     (256u << 10) /* unread body that is skipped to keep a connection */
+#define HTTP_READ_SIZE     (8u << 10)
+#define HTTP_WORKER_BUFFER (64u << 10)
+#define HTTP_ACCEPT_BATCH  64
 
 /* Milliseconds; in one place so that tests can shorten them. */
 struct http_timeouts {
@@ -119,7 +119,8 @@ struct http_req {
     struct http_io *io;
 };
 
-/* ---- http_conn.c -------------------------------------------------------------------------------- */
+/* ---- http_conn.c --------------------------------------------------------------------------------
+ */
 
 int64_t http_now_ms(void);
 /* Takes fd, also on failure. */
@@ -155,7 +156,8 @@ int http_body_next(struct http_conn *c, size_t max, const char **ret_data, size_
 /* The 100 that is still owed goes into `out`. */
 void http_body_continue(struct http_conn *c);
 
-/* ---- http_req.c --------------------------------------------------------------------------------- */
+/* ---- http_req.c ---------------------------------------------------------------------------------
+ */
 
 struct http_req *http_req_new(struct http_conn *c, struct http1_request *head);
 /* Frees the request (after the callback that runs) and takes it off its connection. */
@@ -165,7 +167,8 @@ void http_req_gone(struct http_req *r);
 /* Ends the collection of the body. */
 void http_req_body_end(struct http_req *r, int error);
 
-/* ---- http_answer.c ------------------------------------------------------------------------------ */
+/* ---- http_answer.c ------------------------------------------------------------------------------
+ */
 
 enum { HTTP_LENGTH_NONE = -1, HTTP_LENGTH_CHUNKED = -2, HTTP_LENGTH_CLOSE = -3 };
 /* Appends a status line and headers. `length` is the body's, or one of the above. */
@@ -180,7 +183,8 @@ bool http_status_has_body(int status);
 /* The answer is complete in `out`: ends the request and goes on with the connection. */
 void http_answer_end(struct http_req *r);
 
-/* ---- http_worker.c ------------------------------------------------------------------------------ */
+/* ---- http_worker.c ------------------------------------------------------------------------------
+ */
 
 /* The connection has a hangup while a worker has it, or the server is being freed. */
 void http_io_gone(struct http_io *io);

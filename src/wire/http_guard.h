@@ -8,7 +8,7 @@
  */
 #include "wire/http1_parse.h"
 
-/* NULL when the request may pass, else a constant text for a 403. `allow_origin`: an origin that may
- * pass besides the server's own, "*" for any, NULL for none. Programs that are no browsers may use
- * any Host. */
+/* NULL when the request may pass, else a constant text for a 403. `allow_origin`: an origin that
+ * may pass besides the server's own, "*" for any, NULL for none. Programs that are no browsers may
+ * use any Host. */
 const char *http_guard_refuses(const struct http1_request *req, const char *allow_origin);

@@ -67,8 +67,9 @@ int http_hijack(struct http_req *r, const char *content_type, struct buf *early)
         return -EPIPE;
     }
     if (!r->head.upgrade)
-        (void)buf_printf(&c->out, content_type ? "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n"
-                                               : "HTTP/1.1 200 OK\r\n",
+        (void)buf_printf(&c->out,
+                         content_type ? "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n"
+                                      : "HTTP/1.1 200 OK\r\n",
                          content_type);
     else if (http1_has_token(http_req_header(r, "Upgrade"), "h2c"))
         put_upgrade(c, "Switching Protocols", content_type, "h2c");
@@ -92,7 +93,8 @@ int http_hijack(struct http_req *r, const char *content_type, struct buf *early)
     return fd;
 }
 
-/* ---- WebSocket ---------------------------------------------------------------------------------- */
+/* ---- WebSocket ----------------------------------------------------------------------------------
+ */
 
 /* The first protocol that the client offers: browsers fail a connection that answers an offer with
  * none. */

@@ -45,7 +45,8 @@ static void req_unpin(struct http_req *r) {
         req_destroy(r);
 }
 
-/* ---- accessors ---------------------------------------------------------------------------------- */
+/* ---- accessors ----------------------------------------------------------------------------------
+ */
 
 const char *http_req_method(const struct http_req *r) {
     return r->head.method;
@@ -129,7 +130,8 @@ void *http_req_user(const struct http_req *r) {
     return r->user;
 }
 
-/* ---- the body ----------------------------------------------------------------------------------- */
+/* ---- the body -----------------------------------------------------------------------------------
+ */
 
 void http_req_body_end(struct http_req *r, int error) {
     struct buf body = r->collected;
@@ -137,7 +139,8 @@ void http_req_body_end(struct http_req *r, int error) {
     r->collecting = false;
     r->collected = (struct buf)BUF_INIT;
     if (r->conn && error)
-        r->conn->keep_alive = false; /* what follows on the connection is not known to be a request */
+        r->conn->keep_alive =
+            false; /* what follows on the connection is not known to be a request */
     r->body_done(r->body_arg, r, error ? NULL : &body, error);
     buf_done(&body);
 }
@@ -175,7 +178,8 @@ void http_req_read_body(struct http_req *r, size_t max,
     http_conn_schedule(c);
 }
 
-/* ---- the client's end --------------------------------------------------------------------------- */
+/* ---- the client's end ---------------------------------------------------------------------------
+ */
 
 void http_req_gone(struct http_req *r) {
     if (r->body_fails)

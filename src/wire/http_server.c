@@ -23,8 +23,8 @@ static const struct http_timeouts default_timeouts = {
     .tick = 5000,
 };
 
-struct http_server *http_server_new(struct loop *l, void (*on_request)(void *arg, struct http_req *),
-                                    void *arg) {
+struct http_server *http_server_new(struct loop *l,
+                                    void (*on_request)(void *arg, struct http_req *), void *arg) {
     struct http_server *s = xnew(struct http_server);
 
     s->loop = l;
@@ -81,7 +81,8 @@ void http_server_free(struct http_server *s) {
     free(s);
 }
 
-/* ---- the clock ---------------------------------------------------------------------------------- */
+/* ---- the clock ----------------------------------------------------------------------------------
+ */
 
 static void tick_stop(struct http_server *s) {
     struct http_listener *l;
@@ -129,7 +130,8 @@ static void tick_start(struct http_server *s) {
         s->tick = loop_timer_new(s->loop, s->timeouts.tick, s->timeouts.tick, on_tick, s);
 }
 
-/* ---- listeners ---------------------------------------------------------------------------------- */
+/* ---- listeners ----------------------------------------------------------------------------------
+ */
 
 static void listener_pause(struct http_listener *l) {
     l->paused = true;
@@ -167,8 +169,8 @@ static void tcp_options(int fd) {
     static const struct {
         int level, name, value;
     } options[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1},
-        {IPPROTO_TCP, TCP_KEEPIDLE, 30},  {IPPROTO_TCP, TCP_KEEPINTVL, 10},
+        {IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 30}, {IPPROTO_TCP, TCP_KEEPINTVL, 10},
         {IPPROTO_TCP, TCP_KEEPCNT, 3},
     };
 

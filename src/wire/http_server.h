@@ -31,17 +31,17 @@ struct http_header {
 };
 
 struct http_listener_options {
-    const char *label;    /* for logs: "unix:///run/fence.sock" */
-    bool is_tcp;          /* Host and Origin checks, TCP keep-alive, no delay */
-    void *tls;            /* SSL_CTX * or NULL; borrowed */
-    void *user;           /* given back by http_req_listener_user */
+    const char *label; /* for logs: "unix:///run/fence.sock" */
+    bool is_tcp;       /* Host and Origin checks, TCP keep-alive, no delay */
+    void *tls;         /* SSL_CTX * or NULL; borrowed */
+    void *user;        /* given back by http_req_listener_user */
     /* TCP: the one origin besides the server's own that browsers may come from, "*" for any, NULL
      * for none; copied. */
     const char *allow_origin;
 };
 
-struct http_server *http_server_new(struct loop *l, void (*on_request)(void *arg, struct http_req *),
-                                    void *arg);
+struct http_server *http_server_new(struct loop *l,
+                                    void (*on_request)(void *arg, struct http_req *), void *arg);
 /* Stops listening and closes idle connections; busy ones are cut (their on_close is called). Not to
  * be called from on_close. */
 void http_server_free(struct http_server *s);
@@ -85,7 +85,8 @@ void http_req_read_body(struct http_req *r, size_t max,
 void http_req_on_close(struct http_req *r, void (*cb)(void *arg), void *arg);
 
 /* ---- answers --------------------------------------------------------------------------------- */
-/* `extra` ends with {NULL, NULL} or is NULL. body may be NULL. HEAD drops the body, keeps length. */
+/* `extra` ends with {NULL, NULL} or is NULL. body may be NULL. HEAD drops the body, keeps length.
+ */
 void http_reply(struct http_req *r, int status, const char *content_type,
                 const struct http_header *extra, const void *body, size_t len);
 void http_abort(struct http_req *r);
@@ -98,7 +99,8 @@ void http_stream_begin(struct http_req *r, int status, const char *content_type,
 ssize_t http_stream_write(struct http_req *r, const void *p, size_t n);
 void http_stream_end(struct http_req *r);
 
-/* ---- blocking use by a worker thread ----------------------------------------------------------- */
+/* ---- blocking use by a worker thread -----------------------------------------------------------
+ */
 /* The connection leaves the loop until http_worker_give; all calls on `io` are the worker's. Stalls
  * of 120 s end in -ETIMEDOUT. */
 struct http_io;
@@ -111,7 +113,8 @@ bool http_io_begun(const struct http_io *io);
 struct writer *http_io_writer(struct http_io *io);
 /* Pushes buffered bytes out now. */
 int http_io_flush(struct http_io *io);
-/* Readable when the client has closed (for workers that wait for something else): poll for POLLIN. */
+/* Readable when the client has closed (for workers that wait for something else): poll for POLLIN.
+ */
 int http_io_fd(const struct http_io *io);
 /* Loop thread, before the worker starts: cb is called on the loop thread, at most once, when the
  * client has gone while the worker has the connection. */
@@ -122,7 +125,8 @@ void http_io_on_gone(struct http_io *io, void (*cb)(void *arg), void *arg);
  * request is still valid; ask http_io_begun before). io is invalid afterwards. */
 void http_worker_give(struct http_io *io, bool ok);
 
-/* ---- hijack ------------------------------------------------------------------------------------ */
+/* ---- hijack ------------------------------------------------------------------------------------
+ */
 /* Takes the connection over. Writes `101 UPGRADED` when the client asked for an upgrade, else
  * `200 OK`, with the content type. Returns the descriptor (blocking mode off, owned by the caller):
  * the socket itself on plain connections, one end of a socketpair that a relay serves on TLS.

@@ -35,7 +35,8 @@ struct http_io {
     void *on_gone_arg;
 };
 
-/* ---- transport ---------------------------------------------------------------------------------- */
+/* ---- transport ----------------------------------------------------------------------------------
+ */
 
 static int io_fail(struct http_io *io, int error) {
     if (!io->error)
@@ -90,7 +91,8 @@ static int io_fill(struct http_io *io) {
     return io->error;
 }
 
-/* ---- the body ----------------------------------------------------------------------------------- */
+/* ---- the body -----------------------------------------------------------------------------------
+ */
 
 /* A body of known length needs no buffer in between. */
 static ssize_t read_direct(struct http_io *io, void *p, size_t n) {
@@ -152,7 +154,8 @@ struct reader *http_io_body(struct http_io *io) {
     return &io->reader;
 }
 
-/* ---- the answer --------------------------------------------------------------------------------- */
+/* ---- the answer ---------------------------------------------------------------------------------
+ */
 
 static void chunk_close(struct http_io *io) {
     struct buf *out = &io->c->out;
@@ -215,9 +218,8 @@ static int io_write(struct writer *writer, const void *p, size_t n) {
         size_t room, part;
 
         chunk_open(io);
-        room = http_out_left(io->c) < HTTP_WORKER_BUFFER
-                   ? HTTP_WORKER_BUFFER - http_out_left(io->c)
-                   : 0;
+        room = http_out_left(io->c) < HTTP_WORKER_BUFFER ? HTTP_WORKER_BUFFER - http_out_left(io->c)
+                                                         : 0;
         part = n < room ? n : room;
         (void)buf_append(&io->c->out, s, part);
         s += part;
@@ -236,7 +238,8 @@ int http_io_fd(const struct http_io *io) {
     return io->c ? io->c->x.fd : -1;
 }
 
-/* ---- take and give ------------------------------------------------------------------------------ */
+/* ---- take and give ------------------------------------------------------------------------------
+ */
 
 struct http_io *http_worker_take(struct http_req *r) {
     struct http_io *io = xnew(struct http_io);

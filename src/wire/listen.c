@@ -42,7 +42,8 @@ static int one_socket(int fd, bool is_tcp, char *label, char *path,
     return 0;
 }
 
-/* ---- unix:// ------------------------------------------------------------------------------------ */
+/* ---- unix:// ------------------------------------------------------------------------------------
+ */
 
 /* A number or a name. 0, or -ENOENT. */
 static int group_id(const char *group, gid_t *ret_gid) {
@@ -161,11 +162,12 @@ static int listen_unix(const char *path, const struct listen_options *o,
         (void)unlink(temporary);
         return r;
     }
-    return one_socket(take_fd(&fd), false, xasprintf("unix://%s", path), xstrdup(path),
-                      ret_sockets, ret_count);
+    return one_socket(take_fd(&fd), false, xasprintf("unix://%s", path), xstrdup(path), ret_sockets,
+                      ret_count);
 }
 
-/* ---- tcp:// ------------------------------------------------------------------------------------- */
+/* ---- tcp:// -------------------------------------------------------------------------------------
+ */
 
 struct host_port {
     char *host; /* without brackets */
@@ -266,7 +268,8 @@ static int listen_tcp(const char *spec, const char *address, const struct listen
     return r;
 }
 
-/* ---- fd:// -------------------------------------------------------------------------------------- */
+/* ---- fd:// --------------------------------------------------------------------------------------
+ */
 
 /* How many sockets systemd passed to this process. */
 static unsigned activation_count(void) {
@@ -305,8 +308,9 @@ static int listen_activated(const char *spec, const char *which, struct listen_s
     int r;
 
     if (count == 0)
-        return err_set(e, ERR_SYSTEM, "no sockets found via socket activation: make sure the "
-                                      "service was started by systemd");
+        return err_set(e, ERR_SYSTEM,
+                       "no sockets found via socket activation: make sure the "
+                       "service was started by systemd");
     n = count;
     if (*which && !str_eq(which, "*")) {
         if (str_to_u64(which, &number) < 0 || number < ACTIVATION_FIRST_FD)
@@ -330,7 +334,8 @@ static int listen_activated(const char *spec, const char *which, struct listen_s
     return 0;
 }
 
-/* ---- all ---------------------------------------------------------------------------------------- */
+/* ---- all ----------------------------------------------------------------------------------------
+ */
 
 int listen_open(const char *spec, const struct listen_options *o,
                 struct listen_socket **ret_sockets, size_t *ret_count, struct err *e) {

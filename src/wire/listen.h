@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Listening sockets from dockerd's -H values. Blocks for name look-ups: for the start of a daemon. */
+/* Listening sockets from dockerd's -H values. Blocks for name look-ups: for the start of a daemon.
+ */
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
 
 struct listen_socket {
-    int fd;      /* listening, non-blocking, close-on-exec */
+    int fd; /* listening, non-blocking, close-on-exec */
     bool is_tcp;
     char *label; /* "unix:///run/fence.sock", "tcp://127.0.0.1:2375" */
     char *path;  /* of a unix socket made here, to be unlinked at the end; NULL otherwise */

@@ -30,11 +30,11 @@ struct relay {
     struct loop_fd *local;
     struct queue to_local, to_net;
     struct ws_decoder decoder;
-    bool net_eof;      /* nothing more comes from the client */
-    bool local_eof;    /* nothing more comes from the engine's side */
-    bool local_gone;   /* nor does it read any more */
-    bool local_shut;   /* it was told of net_eof */
-    bool net_shut;     /* the client was told of local_eof */
+    bool net_eof;    /* nothing more comes from the client */
+    bool local_eof;  /* nothing more comes from the engine's side */
+    bool local_gone; /* nor does it read any more */
+    bool local_shut; /* it was told of net_eof */
+    bool net_shut;   /* the client was told of local_eof */
     bool close_sent, close_seen;
     bool scheduled, dead;
     struct loop_timer *deadline;
@@ -61,7 +61,8 @@ static bool is_ws(const struct relay *r) {
     return r->mode != RELAY_RAW;
 }
 
-/* ---- client to engine --------------------------------------------------------------------------- */
+/* ---- client to engine ---------------------------------------------------------------------------
+ */
 
 static void send_control(struct relay *r, enum ws_opcode opcode, const void *p, size_t n) {
     uint8_t header[WS_HEADER_MAX];
@@ -162,7 +163,8 @@ static bool write_local(struct relay *r) {
     return true;
 }
 
-/* ---- engine to client --------------------------------------------------------------------------- */
+/* ---- engine to client ---------------------------------------------------------------------------
+ */
 
 static bool local_wanted(const struct relay *r) {
     return !r->local_eof && queue_left(&r->to_net) < QUEUE_MAX;
@@ -188,9 +190,9 @@ static bool read_local(struct relay *r) {
     if (r->close_sent) /* nothing may follow a close frame */
         return true;
     if (is_ws(r))
-        (void)buf_append(&r->to_net.b, header,
-                         ws_header(header, r->mode == RELAY_WS_TEXT ? WS_TEXT : WS_BINARY,
-                                   (uint64_t)n));
+        (void)buf_append(
+            &r->to_net.b, header,
+            ws_header(header, r->mode == RELAY_WS_TEXT ? WS_TEXT : WS_BINARY, (uint64_t)n));
     (void)buf_append(&r->to_net.b, piece, (size_t)n);
     return true;
 }
@@ -210,7 +212,8 @@ static bool write_net(struct relay *r) {
     return true;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------------------------------
+ */
 
 static void relay_end(struct relay *r) {
     void (*cb)(void *) = r->on_end;
@@ -326,7 +329,8 @@ static void on_local(void *arg, unsigned events) {
     relay_run(r);
 }
 
-/* ---- life --------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------
+ */
 
 struct relay *relay_new(struct loop *l, struct xport *x, int fd, enum relay_mode mode,
                         const void *early, size_t early_len, const void *out, size_t out_len,

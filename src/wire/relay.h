@@ -4,7 +4,8 @@
 /*
  * Carries bytes between a client's connection and one end of a socketpair, on the loop: for TLS,
  * whose bytes no other process can take, and for WebSocket. Each direction has a bounded buffer and
- * stops reading while that is full; the end of one direction is passed on and leaves the other open.
+ * stops reading while that is full; the end of one direction is passed on and leaves the other
+ * open.
  */
 #include <stdbool.h>
 

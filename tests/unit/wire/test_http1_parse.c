@@ -30,11 +30,12 @@ static int parse(const char *text, struct http1_request *req) {
 static void test_accepts(void **state) {
     struct http1_request req;
 
-    assert_int_equal(parse("POST /v1.41/containers/a%20b/attach?stream=1&x=%2B+y&flag&e= HTTP/1.1\r\n"
-                           "Host: docker\r\nUpgrade: tcp\r\nConnection: keep-alive, Upgrade\r\n"
-                           "X-Blank:\r\nX-Pad:  v \t\r\n\r\n",
-                           &req),
-                     0);
+    assert_int_equal(
+        parse("POST /v1.41/containers/a%20b/attach?stream=1&x=%2B+y&flag&e= HTTP/1.1\r\n"
+              "Host: docker\r\nUpgrade: tcp\r\nConnection: keep-alive, Upgrade\r\n"
+              "X-Blank:\r\nX-Pad:  v \t\r\n\r\n",
+              &req),
+        0);
     assert_string_equal(req.method, "POST");
     assert_string_equal(req.path, "/v1.41/containers/a b/attach");
     assert_string_equal(req.query_raw, "stream=1&x=%2B+y&flag&e=");
@@ -72,8 +73,8 @@ static void test_versions_and_lengths(void **state) {
     assert_int_equal(req.content_length, 123456789012345678);
     assert_true(req.expect_continue);
     http1_request_done(&req);
-    assert_int_equal(
-        parse("PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n", &req), 0);
+    assert_int_equal(parse("PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n", &req),
+                     0);
     assert_int_equal(req.content_length, -1);
     http1_request_done(&req);
     assert_int_equal(parse("GET http://host:80/a?b HTTP/1.1\r\nHost: x\r\n\r\n", &req), 0);
@@ -104,7 +105,9 @@ static void test_refuses(void **state) {
         {H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
         {H "Transfer-Encoding: gzip, chunked\r\n\r\n", 501},
         {H "Transfer-Encoding: identity\r\n\r\n", 501},
-        {H "Transfer-Encoding: \x0b" "chunked\r\n\r\n", 400},
+        {H "Transfer-Encoding: \x0b"
+           "chunked\r\n\r\n",
+         400},
         {"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
         {H "Expect: 200-ok\r\n\r\n", 417},
         {H "X : y\r\n\r\n", 400},
@@ -199,9 +202,11 @@ static void test_tokens(void **state) {
     assert_false(http1_has_token(NULL, "a"));
 }
 
-/* ---- chunked ------------------------------------------------------------------------------------ */
+/* ---- chunked ------------------------------------------------------------------------------------
+ */
 
-/* Decodes `text` in pieces of `step` bytes; the payload in out. The bytes left over, or -EBADMSG. */
+/* Decodes `text` in pieces of `step` bytes; the payload in out. The bytes left over, or -EBADMSG.
+ */
 static int decode(const char *text, size_t step, struct buf *out) {
     struct http1_chunked c;
     size_t len = strlen(text), at = 0, have = 0;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -58,7 +59,8 @@ static void ask(const char *request, int status, const char *body) {
 
 #define HOST "Host: docker\r\n"
 
-/* ---- requests and bodies ------------------------------------------------------------------------ */
+/* ---- requests and bodies ------------------------------------------------------------------------
+ */
 
 static void test_keep_alive(void **state) {
     for (int i = 0; i < 5; i++)
@@ -217,7 +219,8 @@ static void test_abort(void **state) {
     client_expect_end(&c);
 }
 
-/* ---- the client's end --------------------------------------------------------------------------- */
+/* ---- the client's end ---------------------------------------------------------------------------
+ */
 
 static void test_half_close(void **state) {
     auto_answer a = {0};
@@ -316,7 +319,8 @@ static void test_timeouts(void **state) {
     assert_int_equal(atomic_load(&wire_gone), 0);
 }
 
-/* ---- workers ------------------------------------------------------------------------------------ */
+/* ---- workers ------------------------------------------------------------------------------------
+ */
 
 static void reap(pid_t pid) {
     int status = -1;
@@ -399,7 +403,8 @@ static void test_stop_with_worker(void **state) {
     wire_server_start(NULL, false, NULL);
 }
 
-/* ---- hijack ------------------------------------------------------------------------------------- */
+/* ---- hijack -------------------------------------------------------------------------------------
+ */
 
 static void test_hijack(void **state) {
     client_send(&c, "POST /hijack HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
@@ -542,7 +547,8 @@ static void test_websocket_refused(void **state) {
     assert_int_equal(a.status, 400);
 }
 
-/* ---- hostile clients ---------------------------------------------------------------------------- */
+/* ---- hostile clients ----------------------------------------------------------------------------
+ */
 
 static void test_refusals(void **state) {
     auto_answer a = {0};
@@ -680,5 +686,16 @@ int main(void) {
         TCP(test_browsers),
     };
 
+    struct rlimit files;
+
+    /* Both ends of the thousand connections of test_connection_limit are ours. */
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return 1;
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+        return 1;
+    /* mallinfo2 tells of the main arena, so that one must be the server's as well. (Sanitizers
+     * have an allocator of their own and take no options.) */
+    (void)mallopt(M_ARENA_MAX, 1);
     return cmocka_run_group_tests_name("http_server", tests, NULL, NULL);
 }

@@ -57,8 +57,8 @@ static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *
     assert_int_equal(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
                                                 (const unsigned char *)name, -1, -1, 0),
                      1);
-    assert_int_equal(
-        X509_set_issuer_name(cert, issuer ? X509_get_subject_name(issuer) : subject), 1);
+    assert_int_equal(X509_set_issuer_name(cert, issuer ? X509_get_subject_name(issuer) : subject),
+                     1);
     if (!issuer) {
         ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
         assert_non_null(ca);
@@ -157,8 +157,8 @@ static void test_worker(void **state) {
 
     memset(body, 'w', 50000);
     body[50000] = '\0';
-    assert_true(buf_printf(&text, "POST /worker HTTP/1.1\r\n" HOST "Content-Length: 50000\r\n\r\n%s",
-                           body));
+    assert_true(buf_printf(
+        &text, "POST /worker HTTP/1.1\r\n" HOST "Content-Length: 50000\r\n\r\n%s", body));
     ask(buf_str(&text), body);
     ask("GET /hello HTTP/1.1\r\n" HOST "\r\n", "hello");
 }
@@ -286,12 +286,12 @@ static void test_errors(void **state) {
                  "error reading X509 key pair - make sure the key is not encrypted");
     expect_error((struct tls_options){.cert = key_file, .key = key_file},
                  "error reading X509 key pair");
-    expect_error((struct tls_options){
-                     .cert = cert_file, .key = key_file, .ca = "/none", .verify = true},
-                 "could not read CA certificate \"/none\"");
-    expect_error((struct tls_options){
-                     .cert = cert_file, .key = key_file, .ca = key_file, .verify = true},
-                 "could not read CA certificate");
+    expect_error(
+        (struct tls_options){.cert = cert_file, .key = key_file, .ca = "/none", .verify = true},
+        "could not read CA certificate \"/none\"");
+    expect_error(
+        (struct tls_options){.cert = cert_file, .key = key_file, .ca = key_file, .verify = true},
+        "could not read CA certificate");
 }
 
 int main(void) {
