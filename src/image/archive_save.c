@@ -14,6 +14,7 @@
 #include "format/ref.h"
 #include "format/tar.h"
 #include "image/archive.h"
+#include "image/buffered.h"
 #include "oci/image_config.h"
 
 #define LAYOUT "{\"imageLayoutVersion\":\"1.0.0\"}"
@@ -327,15 +328,23 @@ static int save_documents(struct saver *s, const struct image_bundle *b,
 
 int archive_save(struct layer_store *layers, const struct image_bundle *images, struct writer *to,
                  const struct archive_options *o, struct err *e) {
-    struct saver s = {.layers = layers, .o = o, .tar = tar_writer_new(to)};
+    struct buffered_writer buffer;
+    buffered_writer_init(&buffer, to);
+    struct saver s = {.layers = layers, .o = o, .tar = tar_writer_new(&buffer.base)};
     struct manifest *m = xcalloc(images->count + 1, sizeof(*m));
     int r = save_blobs(&s, images, m, e);
     if (r == 0)
         r = save_documents(&s, images, m, e);
+    if (r == 0) {
+        r = buffered_writer_flush(&buffer);
+        if (r < 0)
+            r = err_sys(e, r, "cannot write the archive");
+    }
     for (size_t i = 0; i < images->count; i++)
         free(m[i].text);
     free(m);
     map_done(&s.done);
     tar_writer_free(s.tar);
+    buffered_writer_done(&buffer);
     return r;
 }

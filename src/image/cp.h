@@ -16,7 +16,7 @@
 
 struct cp_root {
     int fd; /* borrowed */
-    /* Owners seen at fd are id_base + the container's id for ids below id_size; size 0: no shift. */
+    /* Owners seen at fd are id_base + the container's id for ids below id_size; size 0: none. */
     uint64_t id_base, id_size;
     const bool *cancel; /* may be NULL */
 };
@@ -41,13 +41,17 @@ const struct cp_stat *cp_source_stat(const struct cp_source *s);
 int cp_send(struct cp_source *s, struct writer *to, struct err *e);
 void cp_close(struct cp_source *s);
 
-enum cp_put_flags {
-    CP_NO_OVERWRITE_DIR_NON_DIR = 1,
-    CP_COPY_UIDGID = 2, /* keep the archive's owners; otherwise root of the container */
+struct cp_put_options {
+    bool no_overwrite_dir_non_dir;
+    /* Everything gets this owner (container ids): docker cp -a with a user in the configuration.
+     * Otherwise the owners of the archive stay. */
+    bool chown;
+    uint64_t uid, gid;
 };
-/* Unpacks a (compressed) tar into the directory `path`. */
+/* Unpacks a (compressed) tar into the directory `path`. ERR_NOT_FOUND "Could not find the file PATH
+ * in container NAME", ERR_INVALID "extraction point is not a directory". */
 int cp_put(const struct cp_root *root, const char *container, const char *path,
-           struct reader *from, unsigned flags, struct err *e);
+           struct reader *from, const struct cp_put_options *o, struct err *e);
 
 /* docker export: the whole tree, without crossing into mounts. */
 int cp_export(const struct cp_root *root, struct writer *to, struct err *e);

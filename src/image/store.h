@@ -60,7 +60,7 @@ void image_short_id(const struct image *i, char out[static 13]);
 
 /* ---- changes ------------------------------------------------------------------------------- */
 /* Takes over an item of a bundle (its layer references move; the item is emptied). An image that
- * is known already only gets the item's tags. ret_new, ret_retagged may be NULL: *ret_new says
+ * is known already only gets the item's tags. ret and ret_new may be NULL; *ret_new says
  * whether it is new. Tags that move away from another image leave that one. */
 int image_register(struct image_store *s, struct image_bundle *b, size_t item, struct image **ret,
                    bool *ret_new, struct err *e);

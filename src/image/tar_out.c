@@ -18,7 +18,9 @@
 #define LINK_TARGET_MAX   4096
 
 void tar_out_init(struct tar_out *t, struct writer *to) {
-    *t = (struct tar_out){.tar = tar_writer_new(to)};
+    *t = (struct tar_out){0};
+    buffered_writer_init(&t->buffer, to);
+    t->tar = tar_writer_new(&t->buffer.base);
     t->block = xmalloc(OUT_BLOCK);
     t->xattr_names = xmalloc(XATTR_LIST_LIMIT);
     t->xattr_value = xmalloc(XATTR_VALUE_LIMIT);
@@ -26,6 +28,7 @@ void tar_out_init(struct tar_out *t, struct writer *to) {
 
 void tar_out_done(struct tar_out *t) {
     tar_writer_free(t->tar);
+    buffered_writer_done(&t->buffer);
     inode_map_done(&t->links);
     free(t->block);
     free(t->xattr_names);
@@ -211,5 +214,6 @@ int tar_out_empty(struct tar_out *t, const char *name, int64_t mtime_ns) {
 }
 
 int tar_out_end(struct tar_out *t) {
-    return tar_write_end(t->tar);
+    int r = tar_write_end(t->tar);
+    return r < 0 ? r : buffered_writer_flush(&t->buffer);
 }

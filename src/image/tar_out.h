@@ -8,10 +8,12 @@
 #include "base/err.h"
 #include "format/reader.h"
 #include "format/tar.h"
+#include "image/buffered.h"
 #include "image/tree.h"
 
 struct tar_out {
     struct tar_writer *tar;
+    struct buffered_writer buffer;
     struct inode_map links;
     uint64_t id_base, id_size; /* as in struct tree_copy_options */
     /* A layer: whiteouts become .wh. entries, overlay's attributes are left out, times are cut to
@@ -21,7 +23,7 @@ struct tar_out {
     char *block;
     char *xattr_names, *xattr_value;
 };
-/* to is borrowed. Set the options after it. */
+/* to is borrowed; t must stay where it is. Set the options after it. */
 void tar_out_init(struct tar_out *t, struct writer *to);
 void tar_out_done(struct tar_out *t);
 /* One object, with its content when it is a file. name: the path in the archive. Sockets are left
