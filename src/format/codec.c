@@ -113,8 +113,8 @@ static void zstd_free(struct decoder *d) {
 
 static int zstd_open(struct decoder *d) {
     d->state = ZSTD_createDCtx();
-    if (!d->state || ZSTD_isError(ZSTD_DCtx_setParameter(d->state, ZSTD_d_windowLogMax,
-                                                         ZSTD_WINDOW_MAX)))
+    if (!d->state ||
+        ZSTD_isError(ZSTD_DCtx_setParameter(d->state, ZSTD_d_windowLogMax, ZSTD_WINDOW_MAX)))
         return -ENOMEM;
     d->base.read = zstd_read;
     d->free_state = zstd_free;
@@ -247,7 +247,9 @@ static enum codec recognise(const unsigned char *m, size_t n) {
     } magics[] = {
         {CODEC_GZIP, 3, "\x1f\x8b\x08"},
         {CODEC_ZSTD, 4, "\x28\xb5\x2f\xfd"},
-        {CODEC_XZ, 6, "\xfd" "7zXZ"},
+        {CODEC_XZ, 6,
+         "\xfd"
+         "7zXZ"},
         {CODEC_BZIP2, 3, "BZh"},
     };
 

@@ -110,8 +110,7 @@ void field_reset(const struct field *f, void *member) {
 }
 
 void field_done(const struct field_table *t, void *obj) {
-    for_each_field(f, t)
-        field_reset(f, member_of(f, obj));
+    for_each_field(f, t) field_reset(f, member_of(f, obj));
 }
 
 void *field_new_items(const struct field_table *sub, size_t n) {
@@ -212,8 +211,7 @@ static void member_copy(const struct field *f, void *dst, const void *src) {
 void field_copy(const struct field_table *t, void *dst, const void *src) {
     if (dst == src)
         return;
-    for_each_field(f, t)
-        member_copy(f, member_of(f, dst), const_member_of(f, src));
+    for_each_field(f, t) member_copy(f, member_of(f, dst), const_member_of(f, src));
 }
 
 void *field_array_add(struct field_array *a, const struct field_table *sub) {

@@ -47,7 +47,7 @@ enum field_type {
     FIELD_ARRAY,    /* struct field_array of structs, .sub; NULL items emits null or [] by flag */
     FIELD_MAP,      /* struct field_map: string -> struct, .sub */
     FIELD_RAW,      /* char *: the value's own JSON text; NULL emits null */
-    FIELD_UINTS,    /* struct uint_list: array of unsigned numbers; unset emits null or [] by flag */
+    FIELD_UINTS,    /* struct uint_list: unsigned numbers; unset emits null or [] by flag */
 };
 
 struct opt_int {

@@ -271,8 +271,8 @@ static int parse_map(struct json_object *v, const struct field *f, struct field_
 
         if (m)
             m->keys[i] = xstrdup(pairs[i].key);
-        r = parse_object(f->sub, pairs[i].value,
-                         m ? (char *)m->values + i * f->sub->size : NULL, path, e);
+        r = parse_object(f->sub, pairs[i].value, m ? (char *)m->values + i * f->sub->size : NULL,
+                         path, e);
         if (r < 0)
             return r;
     }

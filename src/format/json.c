@@ -63,8 +63,7 @@ static int fail_char(struct parser *ps, const char *context) {
 }
 
 static void skip_blanks(struct parser *ps) {
-    while (ps->p < ps->end &&
-           (*ps->p == ' ' || *ps->p == '\n' || *ps->p == '\t' || *ps->p == '\r'))
+    while (ps->p < ps->end && (*ps->p == ' ' || *ps->p == '\n' || *ps->p == '\t' || *ps->p == '\r'))
         ps->p++;
 }
 
@@ -155,7 +154,7 @@ static int parse_unicode_escape(struct parser *ps) {
     ps->p += 4;
     if (c >= 0xd800 && c <= 0xdfff) {
         low = ps->end - ps->p >= 6 && ps->p[0] == '\\' && ps->p[1] == 'u' ? hex4(ps->p + 2, ps->end)
-                                                                         : -1;
+                                                                          : -1;
         if (c <= 0xdbff && low >= 0xdc00 && low <= 0xdfff) {
             c = 0x10000 + ((c & 0x3ff) << 10 | (low & 0x3ff));
             ps->p += 6;

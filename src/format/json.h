@@ -24,7 +24,8 @@
 #define JSON_SIZE_MAX  (4u << 20)
 
 /* One document and nothing behind it but blanks. *ret is a reference the caller puts (NULL for the
- * document "null"). ERR_INVALID in the words of Go's scanner with line and column; ERR_TOO_LARGE. */
+ * document "null"). ERR_INVALID in the words of Go's scanner with line and column; ERR_TOO_LARGE.
+ */
 int jsn_parse(const char *text, size_t len, struct json_object **ret, struct err *e);
 /* The same with another limit than JSON_SIZE_MAX: for a client that reads its server's lists. */
 int jsn_parse_max(const char *text, size_t len, size_t max, struct json_object **ret,

@@ -119,6 +119,19 @@ static void put_string(struct buf *b, const char *text, size_t n) {
     const unsigned char *s = (const unsigned char *)text;
     size_t run = 0, i = 0;
 
+    while (i < n && plain[s[i]])
+        i++;
+    if (i == n) { /* nearly always, and keys always: one step */
+        if (!buf_reserve(b, n + 2))
+            return;
+        b->data[b->len] = '"';
+        if (n > 0)
+            memcpy(b->data + b->len + 1, text, n);
+        b->data[b->len + n + 1] = '"';
+        b->len += n + 2;
+        b->data[b->len] = '\0';
+        return;
+    }
     buf_putc(b, '"');
     while (i < n) {
         size_t len;

@@ -142,8 +142,7 @@ static char *registry_of(const char *s) {
     const char *slash = strchr(s, '/');
     auto_free char *first = slash ? xstrndup(s, (size_t)(slash - s)) : NULL;
 
-    if (!first ||
-        (!strpbrk(first, ".:") && strcmp(first, "localhost") != 0 && !has_upper(first)))
+    if (!first || (!strpbrk(first, ".:") && strcmp(first, "localhost") != 0 && !has_upper(first)))
         return NULL;
     return take_ptr(first);
 }
@@ -198,10 +197,9 @@ static int fill(const char *s, struct image_ref *ref, struct err *e) {
     /* Docker looks at what is before the first colon, a digest's algorithm included. */
     remote = xstrndup(rest, strcspn(rest, ":"));
     if (has_upper(remote))
-        return err_set(e, ERR_INVALID, INVALID ": repository name (%s%s) must be lowercase",
-                       strcmp(ref->domain, DEFAULT_DOMAIN) == 0 && !strchr(rest, '/') ? OFFICIAL
-                                                                                     : "",
-                       remote);
+        return err_set(
+            e, ERR_INVALID, INVALID ": repository name (%s%s) must be lowercase",
+            strcmp(ref->domain, DEFAULT_DOMAIN) == 0 && !strchr(rest, '/') ? OFFICIAL : "", remote);
     if (!domain_is_valid(ref->domain) || !path_is_valid(ref->path) ||
         (ref->tag && !image_tag_is_valid(ref->tag)))
         return err_set(e, ERR_INVALID, INVALID);

@@ -68,8 +68,8 @@ struct tar_extended {
 void tar_extended_done(struct tar_extended *x);
 /* -EINVAL for anything malformed or contradictory. */
 int tar_extended_parse(struct tar_extended *x, const char *data, size_t len);
-/* A list of at most n records that a global header may hold without changing what the entries
- * are: 0, else -EINVAL. */
+/* A global header is skipped, as Go does; -EINVAL when it is malformed or others would take paths
+ * or sizes of entries from it. */
 int tar_global_check(const char *data, size_t len);
 
 /* An octal or base-256 field. -EINVAL, -ERANGE. */

@@ -25,9 +25,9 @@ struct tar_reader {
     struct reader *from;
     struct tar_entry entry;
     struct tar_extended extended;
-    uint64_t stored; /* bytes of the entry's data that are still in the archive */
-    unsigned padding; /* behind them */
-    uint64_t position; /* in the expanded file */
+    uint64_t stored;          /* bytes of the entry's data that are still in the archive */
+    unsigned padding;         /* behind them */
+    uint64_t position;        /* in the expanded file */
     struct tar_piece *pieces; /* NULL: not sparse */
     size_t piece_count, piece;
     bool ended;
@@ -174,8 +174,8 @@ static bool pieces_are_sound(const struct tar_piece *pieces, size_t n, uint64_t 
     for (size_t i = 0; i < n; i++) {
         uint64_t end;
 
-        if (pieces[i].offset < at || __builtin_add_overflow(pieces[i].offset, pieces[i].size, &end) ||
-            end > real_size)
+        if (pieces[i].offset < at ||
+            __builtin_add_overflow(pieces[i].offset, pieces[i].size, &end) || end > real_size)
             return false;
         at = end;
         sum += pieces[i].size;
@@ -187,8 +187,8 @@ static int add_piece(struct tar_reader *t, uint64_t offset, uint64_t size) {
     if (t->piece_count >= MAP_MAX)
         return -EINVAL;
     if ((t->piece_count & (t->piece_count - 1)) == 0)
-        t->pieces = xreallocarray(t->pieces, t->piece_count ? t->piece_count * 2 : 1,
-                                  sizeof *t->pieces);
+        t->pieces =
+            xreallocarray(t->pieces, t->piece_count ? t->piece_count * 2 : 1, sizeof *t->pieces);
     t->pieces[t->piece_count++] = (struct tar_piece){offset, size};
     return 0;
 }

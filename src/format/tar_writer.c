@@ -174,8 +174,8 @@ static int describe(const struct tar_entry *e, struct tar_block *h, struct buf *
     uint64_t size = e->type == TAR_FILE ? e->size : 0;
     int64_t seconds = e->mtime_ns / NS_PER_SEC;
     bool device = e->type == TAR_CHAR || e->type == TAR_BLOCK;
-    bool time_fits = e->mtime_ns >= 0 && e->mtime_ns % NS_PER_SEC == 0 &&
-                     (uint64_t)seconds <= OCTAL11_MAX;
+    bool time_fits =
+        e->mtime_ns >= 0 && e->mtime_ns % NS_PER_SEC == 0 && (uint64_t)seconds <= OCTAL11_MAX;
 
     if (device && (e->dev_major > OCTAL7_MAX || e->dev_minor > OCTAL7_MAX))
         return -ERANGE;
@@ -208,7 +208,8 @@ static int describe(const struct tar_entry *e, struct tar_block *h, struct buf *
     return 0;
 }
 
-static int put_extended(struct tar_writer *t, const struct tar_entry *e, const struct buf *records) {
+static int put_extended(struct tar_writer *t, const struct tar_entry *e,
+                        const struct buf *records) {
     const char *slash = strrchr(e->path, '/');
     struct tar_block h = {.typeflag = 'x'};
     char name[sizeof h.name + 1];

@@ -28,7 +28,8 @@ static ssize_t memory_read(struct reader *base, void *p, size_t n) {
     return (ssize_t)n;
 }
 
-/* The sum of the bytes and their count, or a negative number; independent of how the input is cut. */
+/* The sum of the bytes and their count, or a negative number; independent of how the input is cut.
+ */
 static int64_t decode(const uint8_t *data, size_t size, size_t piece, size_t step) {
     struct memory m = {{memory_read}, data, size, piece};
     struct reader *r = NULL;

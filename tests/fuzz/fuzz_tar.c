@@ -54,9 +54,9 @@ static void check_round_trip(const struct tar_entry *e) {
         from.p = (const uint8_t *)to.out.data;
         from.left = to.out.len;
         r = tar_reader_new(&from.base);
-        if (tar_next(r, &back, NULL) != 1 || back->type != e->type || !str_eq(back->path, e->path) ||
-            !str_eq(back->link, e->link) || back->uid != e->uid || back->gid != e->gid ||
-            back->mtime_ns != e->mtime_ns || back->mode != e->mode ||
+        if (tar_next(r, &back, NULL) != 1 || back->type != e->type ||
+            !str_eq(back->path, e->path) || !str_eq(back->link, e->link) || back->uid != e->uid ||
+            back->gid != e->gid || back->mtime_ns != e->mtime_ns || back->mode != e->mode ||
             back->xattr_count != e->xattr_count)
             abort();
         tar_reader_free(r);
@@ -97,8 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (!*e->path || strlen(e->path) > TAR_PATH_MAX || (e->type != TAR_FILE && e->size > 0))
             abort();
         check_round_trip(e);
-        while (total < DATA_MAX &&
-               (got = tar_data(t)->read(tar_data(t), block, sizeof block)) > 0)
+        while (total < DATA_MAX && (got = tar_data(t)->read(tar_data(t), block, sizeof block)) > 0)
             total += (uint64_t)got;
         if (total > e->size)
             abort();

@@ -91,8 +91,9 @@ static void pack(enum codec codec, const struct buf *in, struct buf *out) {
     } else {
         unsigned got = (unsigned)cap;
 
-        assert_int_equal(BZ2_bzBuffToBuffCompress(room, &got, (char *)buf_str(in), (unsigned)in->len, 1, 0, 0),
-                         BZ_OK);
+        assert_int_equal(
+            BZ2_bzBuffToBuffCompress(room, &got, (char *)buf_str(in), (unsigned)in->len, 1, 0, 0),
+            BZ_OK);
         n = got;
     }
     buf_append(out, room, n);
@@ -134,8 +135,8 @@ static void test_streams(void **state) {
 
                 if (sizes[s] > 1000000 && i > 0)
                     continue;
-                assert_int_equal(
-                    unpack(packed.data, packed.len, pieces[i], steps[i], &out, &found), 0);
+                assert_int_equal(unpack(packed.data, packed.len, pieces[i], steps[i], &out, &found),
+                                 0);
                 assert_int_equal(found, all[c]);
                 assert_int_equal(out.len, in.len);
                 if (in.len > 0)
@@ -208,7 +209,8 @@ static void test_damage(void **state) {
 }
 
 static void test_plain(void **state) {
-    static const char *const texts[] = {"", "x", "hello world", "\x1f\x8b", "BZ", "\x1f\x8b\x09rest"};
+    static const char *const texts[] = {"",         "x",  "hello world",
+                                        "\x1f\x8b", "BZ", "\x1f\x8b\x09rest"};
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         for (size_t piece = 1; piece < 9; piece += 7) {
@@ -278,9 +280,12 @@ static void test_compress_failure(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_streams),    cmocka_unit_test(test_members_and_padding),
-        cmocka_unit_test(test_truncation), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_plain),      cmocka_unit_test(test_compress),
+        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_members_and_padding),
+        cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_compress),
         cmocka_unit_test(test_compress_failure),
     };
 

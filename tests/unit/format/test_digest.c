@@ -34,9 +34,12 @@ static void test_valid(void **state) {
     assert_false(digest_is_valid(NULL));
     assert_false(digest_is_valid(""));
     assert_false(digest_is_valid(ABC "0"));
-    assert_false(digest_is_valid("sha512:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
-    assert_false(digest_is_valid("sha256:BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
-    assert_false(digest_is_valid("sha256:../../../../../../../../../../../../../../../../../../../../etcx"));
+    assert_false(
+        digest_is_valid("sha512:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+    assert_false(
+        digest_is_valid("sha256:BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+    assert_false(
+        digest_is_valid("sha256:../../../../../../../../../../../../../../../../../../../../etcx"));
 }
 
 /* Pipe -> hashing reader -> hashing writer -> pipe. */

@@ -64,14 +64,15 @@ static const struct field all_fields[] = {
 static const struct field_table all_table = FIELD_TABLE(struct all, all_fields);
 
 #define EMPTY                                                                                      \
-    "{\"Flag\":false,\"Tri\":null,\"I\":0,\"OI\":null,\"U\":0,\"OU\":null,\"D\":0,\"S\":\"\","      \
-    "\"V\":null,\"List\":null,\"Map\":{},\"Set\":{},\"Sub\":{\"X\":0},\"P\":null,\"Array\":null,"   \
+    "{\"Flag\":false,\"Tri\":null,\"I\":0,\"OI\":null,\"U\":0,\"OU\":null,\"D\":0,\"S\":\"\","     \
+    "\"V\":null,\"List\":null,\"Map\":{},\"Set\":{},\"Sub\":{\"X\":0},\"P\":null,\"Array\":null,"  \
     "\"Objects\":{},\"Raw\":null,\"Uints\":null}"
 #define FULL                                                                                       \
-    "{\"Flag\":true,\"Tri\":false,\"I\":-5,\"OI\":0,\"U\":18446744073709551615,\"OU\":7,"           \
-    "\"D\":1.5,\"S\":\"text\",\"V\":[\"a\",\"b\"],\"List\":[],\"Map\":{\"a\":\"1\",\"b\":\"2\"},"   \
-    "\"Set\":{\"80/tcp\":{}},\"Sub\":{\"X\":1,\"Name\":\"n\"},\"P\":{\"X\":2},"                     \
-    "\"Array\":[{\"X\":3},{\"X\":4,\"Name\":\"m\"}],\"Objects\":{\"k\":{\"X\":5},\"l\":{\"X\":6}}," \
+    "{\"Flag\":true,\"Tri\":false,\"I\":-5,\"OI\":0,\"U\":18446744073709551615,\"OU\":7,"          \
+    "\"D\":1.5,\"S\":\"text\",\"V\":[\"a\",\"b\"],\"List\":[],\"Map\":{\"a\":\"1\",\"b\":\"2\"},"  \
+    "\"Set\":{\"80/tcp\":{}},\"Sub\":{\"X\":1,\"Name\":\"n\"},\"P\":{\"X\":2},"                    \
+    "\"Array\":[{\"X\":3},{\"X\":4,\"Name\":\"m\"}],\"Objects\":{\"k\":{\"X\":5},\"l\":{\"X\":6}}" \
+    ","                                                                                            \
     "\"Raw\":{\"z\":[1.0,null]},\"Uints\":[1,2]}"
 
 static void assert_text(const struct all *a, const char *text) {

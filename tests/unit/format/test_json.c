@@ -74,8 +74,10 @@ static void test_refusals(void **state) {
     assert_refused("\"abc", "unexpected end of JSON input");
     assert_refused("tru", "unexpected end of JSON input");
     assert_refused("x", "invalid character 'x' looking for beginning of value (line 1, column 1)");
-    assert_refused("\n\n  'a'", "invalid character '\\'' looking for beginning of value (line 3, column 3)");
-    assert_refused("{\"a\":1,}", "invalid character '}' looking for beginning of object key string");
+    assert_refused("\n\n  'a'",
+                   "invalid character '\\'' looking for beginning of value (line 3, column 3)");
+    assert_refused("{\"a\":1,}",
+                   "invalid character '}' looking for beginning of object key string");
     assert_refused("{a:1}", "invalid character 'a' looking for beginning of object key string");
     assert_refused("{\"a\" 1}", "invalid character '1' after object key");
     assert_refused("{\"a\":1 \"b\"}", "invalid character '\"' after object key:value pair");
@@ -256,10 +258,10 @@ static void test_writer_limit(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),  cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_values),   cmocka_unit_test(test_strings),
         cmocka_unit_test(test_refusals), cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_lookup),  cmocka_unit_test(test_doubles),
-        cmocka_unit_test(test_writer),  cmocka_unit_test(test_writer_limit),
+        cmocka_unit_test(test_lookup),   cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_writer),   cmocka_unit_test(test_writer_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,8 +231,9 @@ static void test_refused(void **state) {
         {"mtime", "1.x", ""},
         {"uid", "-1", ""},
     };
-    static const char *const raw[] = {"5 a=b\n", "7 a=b\n", "6 a=b", "x a=b\n", "6 =bb\n",
-                                      "6 abcd\n", "99999999999 a=b\n", "0 a=b\n", "-6 a=b\n"};
+    static const char *const raw[] = {"5 a=b\n",           "7 a=b\n", "6 a=b",
+                                      "x a=b\n",           "6 =bb\n", "6 abcd\n",
+                                      "99999999999 a=b\n", "0 a=b\n", "-6 a=b\n"};
 
     for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
         auto_buf b = BUF_INIT, r = BUF_INIT;
@@ -300,7 +301,8 @@ static void test_refused(void **state) {
     }
     for (int i = 0; i < 5; i++) {
         static const char *const names[] = {"", "f", "f", "f", "f"};
-        static const char *const sizes[] = {"", "0000000000x", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        static const char *const sizes[] = {"", "0000000000x",
+                                            "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
                                             "\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", ""};
         auto_buf b = BUF_INIT;
 
@@ -384,12 +386,17 @@ static void test_pax_sparse(void **state) {
 
 static void test_writer(void **state) {
     static const char content[70000] = "content";
-    struct tar_entry e = {.type = TAR_FILE, .path = (char *)"dir/file", .mode = 0104755,
-                          .uid = 1000, .gid = 2000, .size = sizeof content,
+    struct tar_entry e = {.type = TAR_FILE,
+                          .path = (char *)"dir/file",
+                          .mode = 0104755,
+                          .uid = 1000,
+                          .gid = 2000,
+                          .size = sizeof content,
                           .mtime_ns = 1700000000000000000};
     auto_buf out = BUF_INIT, again = BUF_INIT;
     char longest[300], *xattr = (char *)"v\0w";
-    struct tar_xattr xattrs[] = {{(char *)"user.z", xattr, 3}, {(char *)"security.capability", xattr, 1}};
+    struct tar_xattr xattrs[] = {{(char *)"user.z", xattr, 3},
+                                 {(char *)"security.capability", xattr, 1}};
 
     memset(longest, 'l', sizeof longest - 1);
     longest[sizeof longest - 1] = '\0';
@@ -530,9 +537,12 @@ static void assert_file_from_archive(const char *archive) {
 }
 
 static void test_gnu_tar(void **state) {
-    static const char *const formats[] = {
-        "--format=gnu", "--format=gnu -S", "--format=posix", "--format=posix -S",
-        "--format=posix -S --sparse-version=0.1", "--format=posix -S --sparse-version=0.0"};
+    static const char *const formats[] = {"--format=gnu",
+                                          "--format=gnu -S",
+                                          "--format=posix",
+                                          "--format=posix -S",
+                                          "--format=posix -S --sparse-version=0.1",
+                                          "--format=posix -S --sparse-version=0.0"};
     char dir[] = "/tmp/test-tar-XXXXXX";
     auto_free char *archive = NULL;
 
@@ -561,8 +571,13 @@ static void test_gnu_tar_reads(void **state) {
                                  "grep -q -- \"-> $(printf '%%0150d' 0)$\" %s.txt && "
                                  "test $(tar -xOf %s dir/b) = abc";
     char file[] = "/tmp/test-tar-XXXXXX", link[151];
-    struct tar_entry e = {.type = TAR_FILE, .path = (char *)"dir/b", .mode = 0755, .uid = 5000000,
-                          .gid = 7, .size = 3, .mtime_ns = 1500000000};
+    struct tar_entry e = {.type = TAR_FILE,
+                          .path = (char *)"dir/b",
+                          .mode = 0755,
+                          .uid = 5000000,
+                          .gid = 7,
+                          .size = 3,
+                          .mtime_ns = 1500000000};
     struct fd_writer to;
     struct tar_writer *t;
     auto_fd fd = -1;
@@ -589,11 +604,11 @@ static void test_gnu_tar_reads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),        cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_extended),     cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_limits),       cmocka_unit_test(test_pax_sparse),
-        cmocka_unit_test(test_writer),       cmocka_unit_test(test_path_lengths),
-        cmocka_unit_test(test_gnu_tar),      cmocka_unit_test(test_gnu_tar_reads),
+        cmocka_unit_test(test_plain),    cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_extended), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_limits),   cmocka_unit_test(test_pax_sparse),
+        cmocka_unit_test(test_writer),   cmocka_unit_test(test_path_lengths),
+        cmocka_unit_test(test_gnu_tar),  cmocka_unit_test(test_gnu_tar_reads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

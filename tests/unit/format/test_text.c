@@ -62,9 +62,7 @@ static void test_refs(void **state) {
         assert_string_equal(again.domain, r.domain);
         image_ref_done(&again);
         image_ref_default_tag(&r);
-        assert_true(str_eq(r.tag, cases[i].tag   ? cases[i].tag
-                                  : cases[i].digest ? NULL
-                                                 : "latest"));
+        assert_true(str_eq(r.tag, cases[i].tag ? cases[i].tag : cases[i].digest ? NULL : "latest"));
         image_ref_done(&r);
     }
 }
@@ -97,8 +95,8 @@ static void test_bad_refs(void **state) {
         {"Busybox",
          "invalid reference format: repository name (library/Busybox) must be lowercase"},
         {"user/App:t", "invalid reference format: repository name (user/App) must be lowercase"},
-        {HEX32 HEX32, "invalid repository name (" HEX32 HEX32
-                      "), cannot specify 64-byte hexadecimal strings"},
+        {HEX32 HEX32,
+         "invalid repository name (" HEX32 HEX32 "), cannot specify 64-byte hexadecimal strings"},
     };
     char longest[400] = "reg.io/";
 
@@ -134,10 +132,10 @@ static void test_ref_match(void **state) {
         const char *ref, *pattern;
         bool match;
     } cases[] = {
-        {"busybox:1", "busybox", true},   {"busybox:1", "busy*", true},
-        {"busybox:1", "busybox:1", true}, {"busybox:1", "*:1", true},
+        {"busybox:1", "busybox", true},    {"busybox:1", "busy*", true},
+        {"busybox:1", "busybox:1", true},  {"busybox:1", "*:1", true},
         {"busybox:1", "busybox:2", false}, {"user/app:1", "*", false},
-        {"user/app:1", "*/*", true},      {"user/app:1", "user/*:1", true},
+        {"user/app:1", "*/*", true},       {"user/app:1", "user/*:1", true},
         {"busybox:1", "[", false},
     };
 
@@ -178,10 +176,22 @@ static void test_match(void **state) {
         {"ab[^e-g]", "abc", 1},
         {"a\\*b", "a*b", 1},
         {"a\\*b", "ab", 0},
-        {"a?b", "a\xe2\x98\xba" "b", 1},
-        {"a[^a]b", "a\xe2\x98\xba" "b", 1},
-        {"a???b", "a\xe2\x98\xba" "b", 0},
-        {"a[^a][^a][^a]b", "a\xe2\x98\xba" "b", 0},
+        {"a?b",
+         "a\xe2\x98\xba"
+         "b",
+         1},
+        {"a[^a]b",
+         "a\xe2\x98\xba"
+         "b",
+         1},
+        {"a???b",
+         "a\xe2\x98\xba"
+         "b",
+         0},
+        {"a[^a][^a][^a]b",
+         "a\xe2\x98\xba"
+         "b",
+         0},
         {"[a-\xce\xb6]*", "\xce\xb1", 1},
         {"*[a-\xce\xb6]", "A", 0},
         {"a?b", "a/b", 0},
@@ -322,8 +332,8 @@ static void test_durations(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refs),      cmocka_unit_test(test_bad_refs),
-        cmocka_unit_test(test_ref_match), cmocka_unit_test(test_match),
+        cmocka_unit_test(test_refs),        cmocka_unit_test(test_bad_refs),
+        cmocka_unit_test(test_ref_match),   cmocka_unit_test(test_match),
         cmocka_unit_test(test_parse_bytes), cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_durations),
     };
