@@ -66,9 +66,11 @@ static int enter_cwd(struct init *b, struct err *e) {
 }
 
 static int open_null(struct init *b) {
-    auto_fd fd = path_open_in_how(b->root, "/dev/null", O_RDWR, 0, RESOLVE_NO_SYMLINKS);
+    auto_fd fd = path_open_in_how(b->root, "/dev/null", O_RDWR | O_NONBLOCK | O_NOCTTY, 0,
+                                  RESOLVE_NO_SYMLINKS);
     struct stat st;
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3) &&
+        io_set_nonblock(fd, false) >= 0)
         return take_fd(&fd);
     /* A container without a /dev of ours. */
     return fcntl(b->s->null, F_DUPFD_CLOEXEC, 3);

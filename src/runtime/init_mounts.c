@@ -204,7 +204,7 @@ int init_mounts_attach(struct init *b, struct err *e) {
 
 /* The container's own /dev/null, made sure to be the device. */
 static int open_null(struct init *b) {
-    auto_fd fd = path_open_in_how(b->root, "/dev/null", O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    auto_fd fd = path_open_in(b->root, "/dev/null", O_PATH, 0);
     struct stat st;
     if (fd < 0)
         return fd;
