@@ -23,6 +23,7 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "runtime/seccomp.h"
+#include "runtime/seccomp_compact.h"
 #include "runtime/seccomp_profile.h"
 
 #define X32_BIT    0x40000000u
@@ -319,6 +320,13 @@ static int arch_index(const struct compiler *c, uint32_t token) {
     return -1;
 }
 
+static uint32_t audit_of(uint32_t token) {
+    for (size_t i = 0; i < sizeof arches / sizeof arches[0]; i++)
+        if (arches[i].token == token)
+            return arches[i].audit;
+    return 0;
+}
+
 static void put_prefix(struct code *b, const struct compiler *c, bool enosys) {
     size_t jumps[2 * ARCHES_MAX], n = 0;
 
@@ -326,15 +334,11 @@ static void put_prefix(struct code *b, const struct compiler *c, bool enosys) {
     for (size_t i = 0; i < c->arch_count; i++) {
         size_t skip = b->count;
         int x32 = -1;
-        uint32_t audit = 0;
 
         if (c->tokens[i] == SCMP_ARCH_X32)
             continue; /* the same audit number as x86-64: handled there */
-        for (size_t k = 0; k < sizeof arches / sizeof arches[0]; k++)
-            if (arches[k].token == c->tokens[i])
-                audit = arches[k].audit;
         /* Not this one: over a jump that is patched below (offsets in 8 bits are too short). */
-        put(b, BPF_JMP | BPF_JEQ | BPF_K, audit, 1, 0);
+        put(b, BPF_JMP | BPF_JEQ | BPF_K, audit_of(c->tokens[i]), 1, 0);
         put(b, BPF_JMP | BPF_JA, 0, 0, 0);
         put(b, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
         if (c->tokens[i] == SCMP_ARCH_X86_64)
@@ -379,6 +383,7 @@ static int export_program(struct compiler *c, struct seccomp_program *ret, struc
     auto_fd fd = memfd_create("seccomp", MFD_CLOEXEC);
     auto_buf main_part = {.max = SECCOMP_PROGRAM_MAX * sizeof(struct sock_filter)};
     bool enosys = wants_enosys(c->default_action);
+    uint32_t audit[ARCHES_MAX];
     size_t count;
     int r;
 
@@ -401,6 +406,9 @@ static int export_program(struct compiler *c, struct seccomp_program *ret, struc
         return err_set(e, ERR_INVALID, "the seccomp profile is too large");
     memcpy(b->insns + b->count, main_part.data, main_part.len);
     count += b->count;
+    for (size_t i = 0; i < c->arch_count; i++)
+        audit[i] = audit_of(c->tokens[i]);
+    (void)seccomp_compact(b->insns, &count, audit, c->arch_count); /* else it stays long */
     ret->insns = xmemdup(b->insns, count * sizeof(struct sock_filter));
     ret->count = (uint16_t)count;
     ret->notify = c->notify;

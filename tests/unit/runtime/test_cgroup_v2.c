@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -297,6 +299,132 @@ static void test_devices(void **state) {
     cgroup_done(&c);
 }
 
+static void apply(struct cgroup *c, const char *json, bool update, const char *refusal) {
+    struct oci_resources r;
+    auto_err e = ERR_INIT;
+    int x;
+
+    field_init(&oci_resources_table, &r);
+    if (field_parse_text(&oci_resources_table, json, strlen(json), &r, &e) < 0)
+        fail_msg("%s", err_msg(&e));
+    x = update ? cgroup_update(c, &r, &e) : cgroup_apply(c, &r, false, &e);
+    field_done(&oci_resources_table, &r);
+    if (refusal)
+        assert_true(x < 0 && strstr(err_msg(&e), refusal));
+    else if (x < 0)
+        fail_msg("%s", err_msg(&e));
+}
+
+static void expect(const struct cgroup *c, const char *file, const char *want) {
+    char text[4096] = "";
+
+    assert_int_equal(cgroupfs_read(c->fds[0], file, text, sizeof text), 0);
+    assert_string_equal(text, want);
+}
+
+/* Needs the controllers: a host without v1. */
+static void test_limits(void **state) {
+    struct cgroup_stats s = {0};
+    struct cgroup_info i;
+    auto_err e = ERR_INIT;
+    struct cgroup c;
+    pid_t pid;
+
+    (void)state;
+    need_v2();
+    if (!cgroupfs_has(&host, CGROUPFS_MEMORY) || !cgroupfs_has(&host, CGROUPFS_CPU) ||
+        !cgroupfs_has(&host, CGROUPFS_PIDS))
+        skip();
+    make(&c, "limits");
+    apply(&c,
+          "{\"memory\":{\"limit\":67108864,\"swap\":134217728,\"reservation\":33554432,"
+          "\"swappiness\":10,\"disableOOMKiller\":true},"
+          "\"cpu\":{\"shares\":1024,\"quota\":50000,\"period\":200000,\"cpus\":\"0\"},"
+          "\"pids\":{\"limit\":7},\"unified\":{\"memory.high\":\"60000000\"}}",
+          false, NULL);
+    expect(&c, "memory.max", "67108864");
+    expect(&c, "memory.swap.max", "67108864");
+    expect(&c, "memory.low", "33554432");
+    expect(&c, "memory.high", "59998208");
+    expect(&c, "cpu.weight", "39");
+    expect(&c, "cpu.max", "50000 200000");
+    expect(&c, "cpuset.cpus", "0");
+    expect(&c, "pids.max", "7");
+    apply(&c, "{\"cpu\":{\"quota\":-1},\"pids\":{\"limit\":-1},\"memory\":{\"limit\":-1}}", true,
+          NULL);
+    expect(&c, "cpu.max", "max 200000");
+    expect(&c, "pids.max", "max");
+    expect(&c, "memory.max", "max");
+    expect(&c, "memory.swap.max", "max");
+    apply(&c, "{\"memory\":{\"swap\":1000000}}", true,
+          "unable to set swap limit without memory limit");
+    apply(&c, "{\"memory\":{\"limit\":2000000,\"swap\":1000000}}", true,
+          "memory+swap limit should be >= memory limit");
+    apply(&c, "{\"unified\":{\"a/b\":\"1\"}}", true, "must be a file name (no slashes)");
+    apply(&c, "{\"unified\":{\"cgroup.procs\":\"1\"}}", true, "may not be set");
+    apply(&c, "{\"pids\":{\"limit\":4},\"memory\":{\"limit\":33554432,\"swap\":33554432}}", true,
+          NULL);
+    expect(&c, "memory.swap.max", "0");
+    pid = start(&c, true, sleeper);
+    assert_int_equal(cgroup_stats_read(&c, &s, &e), 0);
+    assert_int_equal(s.memory_limit, 33554432);
+    assert_int_equal(s.pids_limit, 4);
+    assert_int_equal(s.pids_current, 1);
+    assert_true(s.memory_stats_count > 10);
+    cgroup_stats_done(&s);
+    assert_int_equal(cgroup_kill_all(&c, &e), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(cgroup_remove(&c, 2000, &e), 0);
+    cgroup_done(&c);
+    cgroup_info_read(&host, &i);
+    assert_int_equal(i.version, 2);
+    assert_true(i.memory && i.pids && i.cpu_cfs_quota && !i.oom_kill_disable);
+    assert_true(i.cpus[0] != '\0');
+    cgroup_info_done(&i);
+}
+
+static void eater(void) {
+    size_t n = 64u << 20;
+    char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p != MAP_FAILED)
+        for (size_t i = 0; i < n; i += 4096)
+            ((volatile char *)p)[i] = 1;
+    sleeper();
+}
+
+static void test_oom(void **state) {
+    struct cgroup_oom o;
+    struct cgroup c;
+    struct pollfd p;
+    uint64_t kills = 99;
+    int status = 0;
+    pid_t pid;
+
+    (void)state;
+    need_v2();
+    if (!cgroupfs_has(&host, CGROUPFS_MEMORY))
+        skip();
+    make(&c, "oom");
+    apply(&c, "{\"memory\":{\"limit\":8388608,\"swap\":8388608}}", false, NULL);
+    auto_strv dirs = cgroup_dirs(&c);
+
+    assert_int_equal(strv_len(dirs), 1);
+    assert_int_equal(cgroup_oom_open(dirs[0], &o), 0);
+    assert_int_equal(cgroup_oom_read(&o, &kills), 0);
+    assert_int_equal(kills, 0);
+    pid = start(&c, true, eater);
+    p = (struct pollfd){.fd = o.fd, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 30000), 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(cgroup_oom_read(&o, &kills), 0);
+    assert_int_equal(kills, 1);
+    cgroup_oom_done(&o);
+    assert_int_equal(cgroup_remove_dirs(dirs, 3000), 0);
+    cgroup_done(&c);
+}
+
 /* The v2 hierarchy of this host as if it were the only one. */
 static int setup(void **state) {
     auto_buf text = BUF_INIT;
@@ -327,7 +455,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_program),         cmocka_unit_test(test_program_edges),
         cmocka_unit_test(test_program_refused), cmocka_unit_test(test_members),
-        cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_devices),         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_oom),
     };
 
     return cmocka_run_group_tests_name("cgroup-v2", tests, setup, teardown);

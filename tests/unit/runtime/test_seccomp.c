@@ -30,6 +30,7 @@
 #include "base/str.h"
 #include "format/json.h"
 #include "runtime/seccomp.h"
+#include "runtime/seccomp_compact.h"
 #include "sys/caps.h"
 
 static void build(const char *profile, uint64_t caps, unsigned flags, struct seccomp_program *ret) {
@@ -348,6 +349,69 @@ static void test_in_force(void **state) {
     assert_int_equal(in_child(&p, try_getpid), 0);
 }
 
+/* A program that asks for one number after the other, and for one of them looks at an argument. */
+static size_t long_program(struct sock_filter *p, unsigned calls) {
+    size_t n = 0;
+
+    p[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4);
+    p[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 2, 0);
+    p[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FOREIGN, 1, 0);
+    p[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_THREAD);
+    p[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0);
+    for (unsigned i = 0; i < calls; i++) {
+        p[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, i * 3, 0, 1);
+        p[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (i / 7));
+    }
+    p[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1000, 0, 5);
+    p[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 16);
+    p[n++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf0);
+    p[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x50, 1, 0);
+    p[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 111);
+    p[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_LOG);
+    p[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    return n;
+}
+
+static void test_compact(void **state) {
+    static const uint32_t arches[] = {NATIVE, FOREIGN, NATIVE, 77};
+    static const uint32_t far_away[] = {0x3fffffff, 0x40000000, 0x7fffffff, UINT32_MAX};
+    auto_free struct sock_filter *p = xcalloc(SECCOMP_PROGRAM_MAX, sizeof *p);
+    auto_free struct sock_filter *small = xcalloc(SECCOMP_PROGRAM_MAX, sizeof *small);
+    size_t n = long_program(p, 40), count = n;
+
+    (void)state;
+    memcpy(small, p, n * sizeof *p);
+    /* The two architectures together are longer than the program that shares its tests. */
+    assert_int_equal(seccomp_compact(small, &count, arches, 2), -EOPNOTSUPP);
+    assert_int_equal(count, n);
+    assert_memory_equal(small, p, n * sizeof *p);
+    assert_int_equal(seccomp_compact(small, &count, arches, 0), 0);
+    assert_int_equal(count, 2);
+
+    p[2].k = NATIVE; /* one architecture */
+    memcpy(small, p, n * sizeof *p);
+    count = n + 64;  /* room: equivalence is what counts here */
+    assert_int_equal(seccomp_compact(small, &count, (const uint32_t[]){NATIVE, NATIVE}, 2), 0);
+    for (size_t a = 0; a < 4; a++) {
+        for (uint32_t i = 0; i < 1104; i++) {
+            uint32_t nr = i < 1100 ? i : far_away[i - 1100];
+
+            for (uint64_t arg = 0; arg < 0x100; arg += 0x33) {
+                uint64_t args[6] = {arg};
+                uint32_t x = 1, y = 2;
+
+                assert_int_equal(seccomp_run(p, n, arches[a], nr, args, &x), 0);
+                assert_int_equal(seccomp_run(small, count, arches[a], nr, args, &y), 0);
+                assert_int_equal(x, y);
+            }
+        }
+    }
+    /* More pieces than a short jump can cross: left alone. */
+    n = count = long_program(p, 400);
+    assert_int_equal(seccomp_compact(p, &count, arches, 1), -EOPNOTSUPP);
+    assert_int_equal(count, n);
+}
+
 static void test_cache(void **state) {
     char dir[] = "/tmp/fence-test-seccomp-XXXXXX", path[128];
     auto_free char *a = NULL, *b = NULL, *c = NULL, *none = (char *)xstrdup("x");
@@ -401,7 +465,7 @@ int main(void) {
         cmocka_unit_test(test_default), cmocka_unit_test(test_caps),
         cmocka_unit_test(test_mknod_notify), cmocka_unit_test(test_custom),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_in_force),
-        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_compact), cmocka_unit_test(test_cache),
     };
 
     return cmocka_run_group_tests_name("seccomp", tests, NULL, NULL);
