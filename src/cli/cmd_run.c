@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/str.h"
+#include "cli/commands.h"
+#include "cli/create.h"
+#include "cli/output.h"
+#include "cli/session.h"
+#include "format/json.h"
+
+/* clang-format off */
+static const struct flag run_flags[] = {
+    CONTAINER_FLAGS("Pull image before running (\"always\", \"missing\", \"never\")"),
+    {.name = "detach", .shorthand = 'd', .type = FLAG_BOOL, .usage = "Run container in background and print container ID"},
+    {.name = "detach-keys", .type = FLAG_STRING, .usage = "Override the key sequence for detaching a container"},
+    {.name = "sig-proxy", .type = FLAG_BOOL, .usage = "Proxy received signals to the process", .shown = "true", .initial = "true"},
+    {.name = NULL},
+};
+static const struct flag create_flags[] = {
+    CONTAINER_FLAGS("Pull image before creating (\"always\", \"|missing\", \"never\")"),
+    {.name = NULL},
+};
+/* clang-format on */
+
+/* docker's exit statuses for a container that could not be started, by the daemon's words. */
+static int status_of_error(const struct err *e) {
+    const char *text = err_msg(e);
+
+    if (strcasestr(text, "executable file not found") ||
+        strcasestr(text, "no such file or directory") || strcasestr(text, "system cannot find"))
+        return 127;
+    if (strcasestr(text, "permission denied") || strcasestr(text, "is a directory"))
+        return 126;
+    return EXIT_USAGE;
+}
+
+static int failed(const struct cli *cli, const struct args *a, const struct err *e) {
+    fprintf(stderr, "%s: %s\n\nRun '%s --help' for more information\n", cli->prog, err_msg(e),
+            a->path);
+    return status_of_error(e);
+}
+
+static int start(struct cli *cli, const char *object, struct err *e) {
+    auto_free char *path = xasprintf("%s/start", object);
+
+    return client_post_json(&cli->client, path, NULL, NULL, NULL, e);
+}
+
+static int run_detached(struct cli *cli, const struct args *a, const struct create_result *c,
+                        const char *object) {
+    auto_err e = ERR_INIT;
+
+    if (start(cli, object, &e) < 0)
+        return failed(cli, a, &e);
+    put_line("%s", c->id);
+    return 0;
+}
+
+static int run_attached(struct cli *cli, const struct args *a, const struct create_result *c,
+                        const char *object, const struct detach_keys *keys, struct err *e) {
+    auto_exchange attach = EXCHANGE_INIT, wait = EXCHANGE_INIT;
+    struct stream s = {.client = &cli->client,
+                       .object = object,
+                       .tty = c->tty,
+                       .in = c->attach_stdin,
+                       .out = c->attach_stdout,
+                       .err = c->attach_stderr,
+                       .proxy = flag_bool(&a->flags, "sig-proxy"),
+                       .detach = *keys,
+                       .fd = -1,
+                       .signal_fd = -1};
+    auto_err why = ERR_INIT;
+    int status = 0, r;
+
+    r = session_attach(&cli->client, object, &s, flag_str(&a->flags, "detach-keys"), &attach, e);
+    if (r == 0)
+        r = session_wait(&cli->client, object, c->auto_remove ? "removed" : "next-exit", &wait, e);
+    if (r == 0)
+        r = stream_open(&s, &attach, e);
+    if (r < 0) {
+        stream_close(&s);
+        return r;
+    }
+    if (start(cli, object, &why) < 0) {
+        stream_close(&s);
+        return failed(cli, a, &why);
+    }
+    stream_resize(&s);
+    r = stream_run(&s, session_wait_fd(&wait), e);
+    stream_close(&s);
+    if (r == STREAM_DETACHED)
+        return 0;
+    if (r == 0)
+        r = session_status(&wait, &status, e);
+    return r < 0 ? r : status;
+}
+
+static int cmd_run(struct cli *cli, const struct args *a, struct err *e) {
+    __attribute__((cleanup(create_result_done))) struct create_result c = {0};
+    bool detached = flag_bool(&a->flags, "detach");
+    auto_free char *object = NULL;
+    auto_err why = ERR_INIT;
+    struct detach_keys keys;
+    int r;
+
+    if (detached && flag_list(&a->flags, "attach")) {
+        (void)err_set(&why, ERR_INVALID,
+                      "conflicting options: cannot specify both --attach and --detach");
+        return failed(cli, a, &why);
+    }
+    r = detach_keys_parse(flag_str(&a->flags, "detach-keys"), &keys, e);
+    if (r < 0)
+        return r;
+    if (!detached && flag_bool(&a->flags, "tty") && flag_bool(&a->flags, "interactive") &&
+        isatty(STDIN_FILENO) != 1)
+        return err_set(e, ERR_INVALID, "the input device is not a TTY");
+    if (create_container(cli, a, detached, &c, &why) < 0) {
+        (void)failed(cli, a, &why);
+        return EXIT_USAGE;
+    }
+    object = xasprintf("/containers/%s", c.id);
+    if (detached)
+        return run_detached(cli, a, &c, object);
+    return run_attached(cli, a, &c, object, &keys, e);
+}
+
+const struct command command_run = {
+    .use = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    .summary = "Create and run a new container from an image",
+    .aliases = "container run, run",
+    .flags = run_flags,
+    .min_args = 1,
+    .max_args = ARGS_ANY,
+    .stop_at_operand = true,
+    .run = cmd_run,
+    .completes = "image",
+};
+
+static int cmd_create(struct cli *cli, const struct args *a, struct err *e) {
+    __attribute__((cleanup(create_result_done))) struct create_result c = {0};
+    int r = create_container(cli, a, false, &c, e);
+
+    if (r < 0)
+        return r;
+    put_line("%s", c.id);
+    return 0;
+}
+
+const struct command command_create = {
+    .use = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    .summary = "Create a new container",
+    .aliases = "container create, create",
+    .flags = create_flags,
+    .min_args = 1,
+    .max_args = ARGS_ANY,
+    .stop_at_operand = true,
+    .run = cmd_create,
+    .completes = "image",
+};
