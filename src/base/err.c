@@ -41,7 +41,7 @@ static void err_fill(struct err *e, enum err_class class, int errnum, char *msg)
     *e = (struct err){.class = class, .errnum = errnum, .msg = msg};
 }
 
-static char *vformat(const char *fmt, va_list ap) {
+__attribute__((format(printf, 1, 0))) static char *vformat(const char *fmt, va_list ap) {
     char *s = NULL;
 
     if (vasprintf(&s, fmt, ap) < 0)

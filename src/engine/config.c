@@ -82,10 +82,10 @@ static bool same_variable(const char *a, const char *b) {
 }
 
 static void inherit_env(char ***env, char *const *from) {
-    strv_for_each(theirs, from) {
+    strv_for_each (theirs, from) {
         bool found = false;
 
-        strv_for_each(mine, *env) {
+        strv_for_each (mine, *env) {
             found = found || same_variable(mine, theirs);
         }
         if (!found) {
@@ -159,14 +159,14 @@ int container_config_command(const struct container_config *c, char **ret_path, 
     char **args = NULL;
     const char *path = NULL;
 
-    strv_for_each(word, c->entrypoint) {
+    strv_for_each (word, c->entrypoint) {
         if (path) {
             strv_add(&args, word);
         } else {
             path = word;
         }
     }
-    strv_for_each(word, c->cmd) {
+    strv_for_each (word, c->cmd) {
         if (path) {
             strv_add(&args, word);
         } else {
@@ -191,15 +191,15 @@ static const struct {
     const char *name;
     int number;
 } signals[] = {
-    {"ABRT", SIGABRT},     {"ALRM", SIGALRM},   {"BUS", SIGBUS},     {"CHLD", SIGCHLD},
-    {"CLD", SIGCHLD},      {"CONT", SIGCONT},   {"FPE", SIGFPE},     {"HUP", SIGHUP},
-    {"ILL", SIGILL},       {"INT", SIGINT},     {"IO", SIGIO},       {"IOT", SIGIOT},
-    {"KILL", SIGKILL},     {"PIPE", SIGPIPE},   {"POLL", SIGPOLL},   {"PROF", SIGPROF},
-    {"PWR", SIGPWR},       {"QUIT", SIGQUIT},   {"SEGV", SIGSEGV},   {"STKFLT", SIGSTKFLT},
-    {"STOP", SIGSTOP},     {"SYS", SIGSYS},     {"TERM", SIGTERM},   {"TRAP", SIGTRAP},
-    {"TSTP", SIGTSTP},     {"TTIN", SIGTTIN},   {"TTOU", SIGTTOU},   {"URG", SIGURG},
-    {"USR1", SIGUSR1},     {"USR2", SIGUSR2},   {"VTALRM", SIGVTALRM}, {"WINCH", SIGWINCH},
-    {"XCPU", SIGXCPU},     {"XFSZ", SIGXFSZ},
+    {"ABRT", SIGABRT}, {"ALRM", SIGALRM}, {"BUS", SIGBUS},       {"CHLD", SIGCHLD},
+    {"CLD", SIGCHLD},  {"CONT", SIGCONT}, {"FPE", SIGFPE},       {"HUP", SIGHUP},
+    {"ILL", SIGILL},   {"INT", SIGINT},   {"IO", SIGIO},         {"IOT", SIGIOT},
+    {"KILL", SIGKILL}, {"PIPE", SIGPIPE}, {"POLL", SIGPOLL},     {"PROF", SIGPROF},
+    {"PWR", SIGPWR},   {"QUIT", SIGQUIT}, {"SEGV", SIGSEGV},     {"STKFLT", SIGSTKFLT},
+    {"STOP", SIGSTOP}, {"SYS", SIGSYS},   {"TERM", SIGTERM},     {"TRAP", SIGTRAP},
+    {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},     {"URG", SIGURG},
+    {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"VTALRM", SIGVTALRM}, {"WINCH", SIGWINCH},
+    {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ},
 };
 
 static int realtime_signal(const char *name) {
@@ -305,7 +305,7 @@ int container_config_validate(struct container_config *c, struct err *e) {
     if (!str_empty(c->stop_signal) && signal_parse(c->stop_signal) < 0) {
         return err_set(e, ERR_INVALID, "Invalid signal: %s", c->stop_signal);
     }
-    strv_for_each(variable, c->env) {
+    strv_for_each (variable, c->env) {
         if (!*variable || *variable == '=') {
             return err_set(e, ERR_INVALID, "invalid environment variable: %s", variable);
         }

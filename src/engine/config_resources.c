@@ -200,8 +200,9 @@ static int check_cpuset(const char *what, const char *things, const char *asked,
                        what, asked);
     }
     if (cpuset_parse(str_or_empty(available), &have) == 0 && !cpuset_contains(&have, &want)) {
-        return err_set(e, ERR_INVALID, "Requested %s are not available - requested %s, available: %s",
-                       things, asked, available);
+        return err_set(e, ERR_INVALID,
+                       "Requested %s are not available - requested %s, available: %s", things,
+                       asked, available);
     }
     return 0;
 }
@@ -231,8 +232,9 @@ static int check_memory(struct host_config *h, const struct host_facts *f, bool 
                        "Minimum memoryswap limit should be larger than memory limit, see usage");
     }
     if (h->memory == 0 && h->memory_swap > 0 && !update) {
-        return err_set(e, ERR_INVALID, "You should always set the Memory limit when using "
-                                       "Memoryswap limit, see usage");
+        return err_set(e, ERR_INVALID,
+                       "You should always set the Memory limit when using "
+                       "Memoryswap limit, see usage");
     }
     if (h->memory_swappiness.set && !f->swappiness) {
         strv_add(warnings, "Your kernel does not support memory swappiness capabilities or the "
@@ -254,8 +256,9 @@ static int check_memory(struct host_config *h, const struct host_facts *f, bool 
         return err_set(e, ERR_INVALID, "Minimum memory reservation allowed is " MEMORY_MIN_TEXT);
     }
     if (h->memory > 0 && h->memory_reservation > 0 && h->memory < h->memory_reservation) {
-        return err_set(e, ERR_INVALID, "Minimum memory limit can not be less than memory "
-                                       "reservation limit, see usage");
+        return err_set(e, ERR_INVALID,
+                       "Minimum memory limit can not be less than memory "
+                       "reservation limit, see usage");
     }
     if (h->kernel_memory > 0 && h->kernel_memory < MEMORY_MIN) {
         return err_set(e, ERR_INVALID, "Minimum kernel memory limit allowed is " MEMORY_MIN_TEXT);
@@ -326,8 +329,9 @@ static int check_cpu(struct host_config *h, const struct host_facts *f, bool upd
         h->cpu_period = h->cpu_quota = 0;
     }
     if (h->cpu_period != 0 && (h->cpu_period < 1000 || h->cpu_period > 1000000)) {
-        return err_set(e, ERR_INVALID, "CPU cfs period can not be less than 1ms (i.e. 1000) or "
-                                       "larger than 1s (i.e. 1000000)");
+        return err_set(e, ERR_INVALID,
+                       "CPU cfs period can not be less than 1ms (i.e. 1000) or "
+                       "larger than 1s (i.e. 1000000)");
     }
     if (h->cpu_quota > 0 && h->cpu_quota < 1000) {
         return err_set(e, ERR_INVALID, "CPU cfs quota can not be less than 1ms (i.e. 1000)");

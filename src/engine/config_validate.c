@@ -37,7 +37,7 @@ int restart_policy_validate(const struct restart_policy *p, struct err *e) {
 }
 
 static int check_extra_hosts(char *const *hosts, struct err *e) {
-    strv_for_each(host, hosts) {
+    strv_for_each (host, hosts) {
         const char *colon = strchr(host, ':');
         struct in6_addr address;
 
@@ -54,7 +54,7 @@ static int check_extra_hosts(char *const *hosts, struct err *e) {
 
 /* These become lines of resolv.conf: a line break in one would be an option of its own. */
 static int check_dns(const struct host_config *h, struct err *e) {
-    strv_for_each(server, h->dns) {
+    strv_for_each (server, h->dns) {
         struct in6_addr address;
         auto_free char *plain = xstrndup(server, strcspn(server, "%")); /* fe80::1%eth0 */
 
@@ -63,12 +63,12 @@ static int check_dns(const struct host_config *h, struct err *e) {
             return err_set(e, ERR_INVALID, "%s is not an ip address", server);
         }
     }
-    strv_for_each(domain, h->dns_search) {
+    strv_for_each (domain, h->dns_search) {
         if (strpbrk(domain, " \t\r\n")) {
             return err_set(e, ERR_INVALID, "%s is not a valid domain", domain);
         }
     }
-    strv_for_each(option, h->dns_options) {
+    strv_for_each (option, h->dns_options) {
         if (strpbrk(option, "\r\n")) {
             return err_set(e, ERR_INVALID, "invalid DNS option: %s", option);
         }
@@ -77,10 +77,9 @@ static int check_dns(const struct host_config *h, struct err *e) {
 }
 
 static int check_ulimits(const struct host_config *h, struct err *e) {
-    static const char *const names[] = {"core",    "cpu",     "data",       "fsize",  "locks",
-                                        "memlock", "msgqueue", "nice",      "nofile", "nproc",
-                                        "rss",     "rtprio",  "rttime",     "sigpending", "stack",
-                                        "as"};
+    static const char *const names[] = {
+        "core",   "cpu",   "data", "fsize",  "locks",  "memlock",    "msgqueue", "nice",
+        "nofile", "nproc", "rss",  "rtprio", "rttime", "sigpending", "stack",    "as"};
 
     for (size_t i = 0; i < h->ulimits.count; i++) {
         const struct ulimit *u = field_array_at(&h->ulimits, struct ulimit, i);
@@ -99,8 +98,8 @@ static int check_ulimits(const struct host_config *h, struct err *e) {
                            u->soft, u->hard);
         }
         if (u->soft < -1 || u->hard < -1) {
-            return err_set(e, ERR_INVALID, "invalid ulimit value: %s=%" PRId64 ":%" PRId64,
-                           u->name, u->soft, u->hard);
+            return err_set(e, ERR_INVALID, "invalid ulimit value: %s=%" PRId64 ":%" PRId64, u->name,
+                           u->soft, u->hard);
         }
     }
     return 0;
@@ -145,7 +144,7 @@ static int check_devices(const struct host_config *h, struct err *e) {
             return err_set(e, ERR_INVALID, "bad mode specified: %s", d->cgroup_permissions);
         }
     }
-    strv_for_each(rule, h->device_cgroup_rules) {
+    strv_for_each (rule, h->device_cgroup_rules) {
         if (!is_device_rule(rule)) {
             return err_set(e, ERR_INVALID, "invalid device cgroup rule format: '%s'", rule);
         }
@@ -155,8 +154,8 @@ static int check_devices(const struct host_config *h, struct err *e) {
 
 /* What runc and the kernel allow in the namespaces that the container has for itself. */
 static int check_sysctls(const struct host_config *h, struct err *e) {
-    static const char *const ipc[] = {"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni",
-                                      "kernel.sem",    "kernel.shmall", "kernel.shmmax",
+    static const char *const ipc[] = {"kernel.msgmax", "kernel.msgmnb",         "kernel.msgmni",
+                                      "kernel.sem",    "kernel.shmall",         "kernel.shmmax",
                                       "kernel.shmmni", "kernel.shm_rmid_forced"};
 
     strmap_for_each(s, &h->sysctls) {
@@ -181,12 +180,12 @@ static int check_sysctls(const struct host_config *h, struct err *e) {
                            s->key);
         }
         if (is_ipc && mode_is_host(h->ipc_mode)) {
-            return err_set(e, ERR_INVALID, "sysctl \"%s\" is not allowed in the hosts ipc namespace",
-                           s->key);
+            return err_set(e, ERR_INVALID,
+                           "sysctl \"%s\" is not allowed in the hosts ipc namespace", s->key);
         }
         if (!is_net && !is_ipc && mode_is_host(h->uts_mode)) {
-            return err_set(e, ERR_INVALID, "sysctl \"%s\" is not allowed in the hosts UTS namespace",
-                           s->key);
+            return err_set(e, ERR_INVALID,
+                           "sysctl \"%s\" is not allowed in the hosts UTS namespace", s->key);
         }
     }
     return 0;
@@ -194,8 +193,8 @@ static int check_sysctls(const struct host_config *h, struct err *e) {
 
 /* ---- logging ------------------------------------------------------------------------------- */
 static int check_json_file(const struct strmap *config, struct err *e) {
-    static const char *const keys[] = {"max-file", "max-size",  "compress",     "labels",
-                                       "labels-regex", "env",   "env-regex",    "tag"};
+    static const char *const keys[] = {"max-file",     "max-size", "compress",  "labels",
+                                       "labels-regex", "env",      "env-regex", "tag"};
     const char *size = strmap_get(config, "max-size"), *files = strmap_get(config, "max-file");
     const char *compress = strmap_get(config, "compress");
     int64_t bytes = -1, count = 1;
@@ -208,8 +207,7 @@ static int check_json_file(const struct strmap *config, struct err *e) {
             known = known || str_eq(o->key, keys[i]);
         }
         if (!known) {
-            return err_set(e, ERR_INVALID, "unknown log opt '%s' for json-file log driver",
-                           o->key);
+            return err_set(e, ERR_INVALID, "unknown log opt '%s' for json-file log driver", o->key);
         }
     }
     if (size && !str_eq(size, "-1")) { /* dockerd's spelling of unlimited */
@@ -231,8 +229,9 @@ static int check_json_file(const struct strmap *config, struct err *e) {
                        compress);
     }
     if (yes && (count < 2 || bytes < 0)) {
-        return err_set(e, ERR_INVALID, "compress cannot be true when max-file is less than 2 or "
-                                       "max-size is not set");
+        return err_set(e, ERR_INVALID,
+                       "compress cannot be true when max-file is less than 2 or "
+                       "max-size is not set");
     }
     return 0;
 }
@@ -249,16 +248,18 @@ static int check_log(const struct log_config *l, struct err *e) {
         return err_set(e, ERR_INVALID, "logger: logging mode not supported: %s", mode);
     }
     if (buffer && !str_eq(mode, "non-blocking")) {
-        return err_set(e, ERR_INVALID, "logger: max-buffer-size option is only supported with "
-                                       "'mode=non-blocking'");
+        return err_set(e, ERR_INVALID,
+                       "logger: max-buffer-size option is only supported with "
+                       "'mode=non-blocking'");
     }
     if (buffer && units_parse_bytes(buffer, &bytes) < 0) {
         return err_set(e, ERR_INVALID, "error parsing option max-buffer-size: invalid size: '%s'",
                        buffer);
     }
     if (!str_empty(l->type) && !str_eq(l->type, "json-file")) {
-        return err_set(e, ERR_INVALID, "error looking up logging plugin %s: plugin \"%s\" not found",
-                       l->type, l->type);
+        return err_set(e, ERR_INVALID,
+                       "error looking up logging plugin %s: plugin \"%s\" not found", l->type,
+                       l->type);
     }
     return check_json_file(&l->config, e);
 }
@@ -279,33 +280,38 @@ static int check_net_container(const struct host_config *h, const struct contain
                  !str_eq(h->port_bindings, "null");
 
     if (str_eq(h->network_mode, "container") || (joins && !mode_joins(h->network_mode))) {
-        return err_set(e, ERR_INVALID, "Invalid network mode: invalid container format "
-                                       "container:<name|id>");
+        return err_set(e, ERR_INVALID,
+                       "Invalid network mode: invalid container format "
+                       "container:<name|id>");
     }
     if (joins && !str_empty(c->hostname)) {
         return err_set(e, ERR_INVALID, "conflicting options: hostname and the network mode");
     }
     if (joins && strv_len(h->links)) {
-        return err_set(e, ERR_INVALID, "conflicting options: container type network can't be used "
-                                       "with links. This would result in undefined behavior");
+        return err_set(e, ERR_INVALID,
+                       "conflicting options: container type network can't be used "
+                       "with links. This would result in undefined behavior");
     }
     if (joins && strv_len(h->dns)) {
         return err_set(e, ERR_INVALID, "conflicting options: dns and the network mode");
     }
     if (joins && strv_len(h->extra_hosts)) {
-        return err_set(e, ERR_INVALID, "conflicting options: custom host-to-IP mapping and the "
-                                       "network mode");
+        return err_set(e, ERR_INVALID,
+                       "conflicting options: custom host-to-IP mapping and the "
+                       "network mode");
     }
     if ((joins || mode_is_host(h->network_mode)) && !str_empty(c->mac_address)) {
         return err_set(e, ERR_INVALID, "conflicting options: mac-address and the network mode");
     }
     if (joins && (ports || h->publish_all_ports)) {
-        return err_set(e, ERR_INVALID, "conflicting options: port publishing and the container "
-                                       "type network mode");
+        return err_set(e, ERR_INVALID,
+                       "conflicting options: port publishing and the container "
+                       "type network mode");
     }
     if (joins && c->exposed_ports.count) {
-        return err_set(e, ERR_INVALID, "conflicting options: port exposing and the container type "
-                                       "network mode");
+        return err_set(e, ERR_INVALID,
+                       "conflicting options: port exposing and the container type "
+                       "network mode");
     }
     return 0;
 }
@@ -321,20 +327,23 @@ int host_config_validate_modes(const struct host_config *h, const struct contain
         return err_set(e, ERR_INVALID, "conflicting options: hostname and the UTS mode");
     }
     if (mode_is_host(h->network_mode) && strv_len(h->links)) {
-        return err_set(e, ERR_INVALID, "conflicting options: host type networking can't be used "
-                                       "with links. This would result in undefined behavior");
+        return err_set(e, ERR_INVALID,
+                       "conflicting options: host type networking can't be used "
+                       "with links. This would result in undefined behavior");
     }
     if (!str_empty(h->isolation) && !str_eq(h->isolation, "default")) {
-        return err_set(e, ERR_INVALID,
-                       "Invalid isolation: \"%s\" - linux only supports 'default'", h->isolation);
+        return err_set(e, ERR_INVALID, "Invalid isolation: \"%s\" - linux only supports 'default'",
+                       h->isolation);
     }
     if (h->io_maximum_bandwidth) {
-        return err_set(e, ERR_INVALID, "Invalid QoS settings: linux does not support configuration "
-                                       "of maximum bandwidth");
+        return err_set(e, ERR_INVALID,
+                       "Invalid QoS settings: linux does not support configuration "
+                       "of maximum bandwidth");
     }
     if (h->io_maximum_iops) {
-        return err_set(e, ERR_INVALID, "Invalid QoS settings: linux does not support configuration "
-                                       "of maximum IOPs");
+        return err_set(e, ERR_INVALID,
+                       "Invalid QoS settings: linux does not support configuration "
+                       "of maximum IOPs");
     }
     return 0;
 }
@@ -422,8 +431,7 @@ static int check_common(const struct host_config *h, struct err *e) {
 
     if (h->auto_remove && !str_empty(h->restart_policy.name) &&
         !str_eq(h->restart_policy.name, "no")) {
-        return err_set(e, ERR_INVALID,
-                       "can't create 'AutoRemove' container with restart policy");
+        return err_set(e, ERR_INVALID, "can't create 'AutoRemove' container with restart policy");
     }
     r = check_mounts(h, e);
     if (r == 0) {

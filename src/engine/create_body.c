@@ -113,8 +113,7 @@ static int check_ranges(const struct host_config *h, struct err *e) {
                        h->blkio_weight);
     }
     for (size_t i = 0; i < h->blkio_weight_device.count; i++) {
-        int64_t weight =
-            field_array_at(&h->blkio_weight_device, struct weight_device, i)->weight;
+        int64_t weight = field_array_at(&h->blkio_weight_device, struct weight_device, i)->weight;
 
         if (weight < 0 || weight > UINT16_MAX) {
             return err_set(e, ERR_INVALID,
@@ -222,7 +221,7 @@ static int check_ipam(const struct endpoint_ipam *ipam, struct err *e) {
     if (!str_empty(ipam->ipv6_address) && inet_pton(AF_INET6, ipam->ipv6_address, address) != 1) {
         return err_set(e, ERR_INVALID, "invalid IPv6 address: %s", ipam->ipv6_address);
     }
-    strv_for_each(ip, ipam->link_local_ips) {
+    strv_for_each (ip, ipam->link_local_ips) {
         if (inet_pton(AF_INET, ip, address) != 1 && inet_pton(AF_INET6, ip, address) != 1) {
             return err_set(e, ERR_INVALID, "invalid link-local IP address: %s", ip);
         }
@@ -234,8 +233,8 @@ static int check_endpoints(const struct networking_config *n, struct err *e) {
     if (n->endpoints.count > 1) {
         auto_free char *names = strv_join(n->endpoints.keys, ", ");
 
-        return err_set(e, ERR_INVALID,
-                       "Container cannot be connected to network endpoints: %s", names);
+        return err_set(e, ERR_INVALID, "Container cannot be connected to network endpoints: %s",
+                       names);
     }
     for (size_t i = 0; i < n->endpoints.count; i++) {
         const struct endpoint_settings *s =
@@ -268,8 +267,9 @@ static int check_ports(const char *json, struct err *e) {
         return r;
     }
     if (!json_object_is_type(doc, json_type_object)) {
-        return err_set(e, ERR_INVALID, "json: cannot unmarshal PortBindings into Go struct field "
-                                       "HostConfig.HostConfig.PortBindings of type nat.PortMap");
+        return err_set(e, ERR_INVALID,
+                       "json: cannot unmarshal PortBindings into Go struct field "
+                       "HostConfig.HostConfig.PortBindings of type nat.PortMap");
     }
     json_object_object_foreach(doc, port, list) {
         if (json_object_is_type(list, json_type_array) ? json_object_array_length(list) > 0
@@ -316,15 +316,17 @@ static int check_network(const struct create_body *b, struct err *e) {
                            "NetworkingConfig.EndpointsConfig=%s",
                            name, name);
         }
-        if (s->ipam_config &&
-            (!str_empty(s->ipam_config->ipv4_address) || !str_empty(s->ipam_config->ipv6_address))) {
-            return err_set(e, ERR_INVALID, "invalid endpoint settings: user specified IP address "
-                                           "is supported on user defined networks only");
+        if (s->ipam_config && (!str_empty(s->ipam_config->ipv4_address) ||
+                               !str_empty(s->ipam_config->ipv6_address))) {
+            return err_set(e, ERR_INVALID,
+                           "invalid endpoint settings: user specified IP address "
+                           "is supported on user defined networks only");
         }
         if (strv_len(s->aliases)) {
-            return err_set(e, ERR_INVALID, "invalid endpoint settings: network-scoped alias is "
-                                           "supported only for containers in user defined "
-                                           "networks");
+            return err_set(e, ERR_INVALID,
+                           "invalid endpoint settings: network-scoped alias is "
+                           "supported only for containers in user defined "
+                           "networks");
         }
         if (strv_len(s->links)) {
             return refuse(e, "links are", "EndpointSettings.Links", s->links[0]);
@@ -482,7 +484,7 @@ static bool needs_host(unsigned nr) {
 
 /* The reason as a sentence, or NULL. */
 static char *capability_reason(const struct host_config *h) {
-    strv_for_each(name, h->cap_add) {
+    strv_for_each (name, h->cap_add) {
         unsigned nr;
 
         if (str_case_eq(name, "ALL") || str_case_eq(name, "CAP_ALL")) {

@@ -38,14 +38,14 @@ char *create_body_networking_text(const struct create_body *b);
 
 /* ---- user namespace ------------------------------------------------------------------------ */
 enum userns_choice {
-    USERNS_PRIVATE, /* a range of its own */
-    USERNS_HOST,    /* asked for: --userns=host, --privileged, or the daemon's default */
+    USERNS_PRIVATE,  /* a range of its own */
+    USERNS_HOST,     /* asked for: --userns=host, --privileged, or the daemon's default */
     USERNS_FALLBACK, /* the host's because something cannot work otherwise: `reason` says what */
 };
 
 struct userns_facts {
-    bool kernel_can;         /* overlay over idmapped layers works (Linux 5.19) */
-    bool daemon_off;         /* the daemon runs with user namespaces off */
+    bool kernel_can; /* overlay over idmapped layers works (Linux 5.19) */
+    bool daemon_off; /* the daemon runs with user namespaces off */
     /* The host path of a bind that cannot be idmapped, or NULL. */
     const char *unmappable_bind;
     /* The name of a foreign runtime without idmapped mounts, or NULL. */

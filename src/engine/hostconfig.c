@@ -76,8 +76,8 @@ static const struct field bind_options_fields[] = {
     FIELD(struct mount_bind_options, "Propagation", FIELD_STR, propagation, OMIT),
     FIELD(struct mount_bind_options, "NonRecursive", FIELD_BOOL_T, non_recursive, OMIT),
     FIELD(struct mount_bind_options, "CreateMountpoint", FIELD_BOOL_T, create_mountpoint, OMIT),
-    FIELD(struct mount_bind_options, "ReadOnlyNonRecursive", FIELD_BOOL_T,
-          read_only_non_recursive, OMIT),
+    FIELD(struct mount_bind_options, "ReadOnlyNonRecursive", FIELD_BOOL_T, read_only_non_recursive,
+          OMIT),
     FIELD(struct mount_bind_options, "ReadOnlyForceRecursive", FIELD_BOOL_T,
           read_only_force_recursive, OMIT),
     FIELD_END,
@@ -221,12 +221,20 @@ static const struct field host_config_fields[] = {
 const struct field_table host_config_table = FIELD_TABLE(HC, host_config_fields);
 
 /* ---- defaults ------------------------------------------------------------------------------ */
-/* /proc/interrupts, the thermal throttle counters and powercap leak what other tenants do
- * (CVE-2020-8694 and later advisories); Docker masks them since 26. */
+/* Docker's list of today: interrupts and powercap tell what other tenants do (CVE-2020-8694). */
 const char *const host_default_masked_paths[] = {
-    "/proc/asound",        "/proc/acpi",        "/proc/interrupts", "/proc/kcore",
-    "/proc/keys",          "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
-    "/proc/sched_debug",   "/proc/scsi",        "/sys/firmware",    "/sys/devices/virtual/powercap",
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
     NULL,
 };
 const char *const host_default_readonly_paths[] = {
@@ -259,7 +267,7 @@ static void set_label_option(struct host_config *h) {
     if (!h->privileged && !mode_is_host(h->pid_mode) && !mode_is_host(h->ipc_mode)) {
         return;
     }
-    strv_for_each(opt, h->security_opt) {
+    strv_for_each (opt, h->security_opt) {
         if (str_starts(opt, "label=") || str_starts(opt, "label:")) {
             return;
         }
@@ -383,7 +391,7 @@ static int security_option(const char *opt, struct security_options *s, struct e
 int security_options_parse(char *const *opts, struct security_options *ret, struct err *e) {
     struct security_options s = {.no_new_privileges = -1};
 
-    strv_for_each(opt, opts) {
+    strv_for_each (opt, opts) {
         int r = security_option(opt, &s, e);
 
         if (r < 0) {

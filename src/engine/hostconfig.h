@@ -22,7 +22,7 @@ struct log_config {
 };
 
 struct restart_policy {
-    char *name; /* "", "no", "always", "unless-stopped", "on-failure" */
+    char *name;                  /* "", "no", "always", "unless-stopped", "on-failure" */
     int64_t maximum_retry_count; /* on-failure only; 0: no limit */
 };
 
@@ -49,7 +49,7 @@ struct throttle_device {
 };
 
 struct ulimit {
-    char *name; /* "nofile" */
+    char *name;         /* "nofile" */
     int64_t hard, soft; /* -1: unlimited */
 };
 
@@ -112,14 +112,14 @@ struct host_config {
     char *cgroup;
     char **links;
     int64_t oom_score_adj; /* -1000 to 1000 */
-    char *pid_mode; /* "", "host", "container:<id>" */
+    char *pid_mode;        /* "", "host", "container:<id>" */
     bool privileged, publish_all_ports, readonly_rootfs;
     char **security_opt;
     struct strmap storage_opt;
     struct strmap tmpfs; /* destination -> options */
-    char *uts_mode;    /* "", "host" */
-    char *userns_mode; /* "", "host", "private" */
-    int64_t shm_size;  /* bytes */
+    char *uts_mode;      /* "", "host" */
+    char *userns_mode;   /* "", "host", "private" */
+    int64_t shm_size;    /* bytes */
     struct strmap sysctls;
     char *runtime;
     struct uint_list console_size; /* height, width */
@@ -132,23 +132,23 @@ struct host_config {
     int64_t nano_cpus; /* 10^-9 CPUs */
     char *cgroup_parent;
     int64_t blkio_weight;
-    struct field_array blkio_weight_device;      /* struct weight_device */
-    struct field_array blkio_device_read_bps;    /* struct throttle_device */
-    struct field_array blkio_device_write_bps;   /* struct throttle_device */
-    struct field_array blkio_device_read_iops;   /* struct throttle_device */
-    struct field_array blkio_device_write_iops;  /* struct throttle_device */
+    struct field_array blkio_weight_device;     /* struct weight_device */
+    struct field_array blkio_device_read_bps;   /* struct throttle_device */
+    struct field_array blkio_device_write_bps;  /* struct throttle_device */
+    struct field_array blkio_device_read_iops;  /* struct throttle_device */
+    struct field_array blkio_device_write_iops; /* struct throttle_device */
     int64_t cpu_period, cpu_quota, cpu_realtime_period, cpu_realtime_runtime;
-    char *cpuset_cpus, *cpuset_mems; /* "0-3,5" */
-    struct field_array devices; /* struct device_mapping */
-    char **device_cgroup_rules; /* "c 1:3 rwm" */
+    char *cpuset_cpus, *cpuset_mems;    /* "0-3,5" */
+    struct field_array devices;         /* struct device_mapping */
+    char **device_cgroup_rules;         /* "c 1:3 rwm" */
     struct field_array device_requests; /* struct device_request */
     int64_t kernel_memory, kernel_memory_tcp;
     int64_t memory_reservation;
-    int64_t memory_swap;             /* memory and swap together; -1: no limit, 0: twice memory */
+    int64_t memory_swap;              /* memory and swap together; -1: no limit, 0: twice memory */
     struct opt_int memory_swappiness; /* 0 to 100 */
-    int oom_kill_disable;            /* FIELD_TRI */
-    struct opt_int pids_limit;       /* unset: no limit */
-    struct field_array ulimits;      /* struct ulimit */
+    int oom_kill_disable;             /* FIELD_TRI */
+    struct opt_int pids_limit;        /* unset: no limit */
+    struct field_array ulimits;       /* struct ulimit */
     int64_t cpu_count, cpu_percent, io_maximum_iops, io_maximum_bandwidth; /* Windows */
 
     struct field_array mounts; /* struct mount_spec */
@@ -170,11 +170,11 @@ extern const char *const host_default_masked_paths[];
 extern const char *const host_default_readonly_paths[];
 
 struct host_defaults {
-    const char *log_driver;            /* of the daemon; NULL: "json-file" */
-    const struct strmap *log_opts;     /* applied when the container names no driver; may be NULL */
-    int64_t shm_size;                  /* 0: 64 MiB */
-    const char *ipc_mode;              /* NULL: "private" */
-    bool cgroup_v2;                    /* cgroup namespaces are private there by default */
+    const char *log_driver;        /* of the daemon; NULL: "json-file" */
+    const struct strmap *log_opts; /* applied when the container names no driver; may be NULL */
+    int64_t shm_size;              /* 0: 64 MiB */
+    const char *ipc_mode;          /* NULL: "private" */
+    bool cgroup_v2;                /* cgroup namespaces are private there by default */
 };
 /* Fills in what dockerd fills in at create, so that inspect shows what will be used. Idempotent. */
 void host_config_set_defaults(struct host_config *h, const struct host_defaults *d);
@@ -192,9 +192,9 @@ bool network_mode_is_user(const char *mode);
 
 /* ---- security options ---------------------------------------------------------------------- */
 struct security_options {
-    char *seccomp;  /* NULL: the default; "unconfined"; else a profile's JSON text */
-    char *apparmor; /* NULL: the default */
-    char **label;   /* "disable", "type:T", ... */
+    char *seccomp;         /* NULL: the default; "unconfined"; else a profile's JSON text */
+    char *apparmor;        /* NULL: the default */
+    char **label;          /* "disable", "type:T", ... */
     int no_new_privileges; /* -1: the daemon's default */
 };
 void security_options_done(struct security_options *s);

@@ -3,14 +3,13 @@
 #include "engine/mounts_plan.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "base/str.h"
+#include "engine/mounts_internal.h"
 
 #define MP   struct mount_point
 #define OMIT FIELD_OMIT_EMPTY
@@ -126,159 +125,6 @@ static int check_destination(const char *target, struct err *e) {
     return 0;
 }
 
-/* ---- tmpfs options ------------------------------------------------------------------------- */
-/* Options of the same group exclude each other: the last one counts. */
-static const struct {
-    const char *name;
-    int group;
-} tmpfs_flags[] = {
-    {"ro", 1},         {"rw", 1},         {"suid", 2},       {"nosuid", 2},    {"dev", 3},
-    {"nodev", 3},      {"exec", 4},       {"noexec", 4},     {"sync", 5},      {"async", 5},
-    {"dirsync", 6},    {"remount", 7},    {"mand", 8},       {"nomand", 8},    {"atime", 9},
-    {"noatime", 9},    {"diratime", 10},  {"nodiratime", 10}, {"bind", 11},    {"rbind", 12},
-    {"relatime", 13},  {"norelatime", 13}, {"strictatime", 14}, {"nostrictatime", 14},
-    {"private", -1},   {"rprivate", -1},  {"shared", -1},    {"rshared", -1},  {"slave", -1},
-    {"rslave", -1},    {"unbindable", -1}, {"runbindable", -1},
-};
-static const char *const tmpfs_data[] = {"size",     "mode",      "uid",  "gid",
-                                         "nr_inodes", "nr_blocks", "mpol"};
-
-/* Length of the option's key, *ret_group its group (0: key=value). 0: not an option of tmpfs. */
-static size_t tmpfs_option_key(const char *opt, int *ret_group) {
-    size_t key = strcspn(opt, "=");
-
-    for (size_t i = 0; i < sizeof(tmpfs_flags) / sizeof(tmpfs_flags[0]); i++) {
-        if (str_eq(opt, tmpfs_flags[i].name)) {
-            *ret_group = tmpfs_flags[i].group;
-            return key;
-        }
-    }
-    for (size_t i = 0; opt[key] && i < sizeof(tmpfs_data) / sizeof(tmpfs_data[0]); i++) {
-        if (strlen(tmpfs_data[i]) == key && memcmp(opt, tmpfs_data[i], key) == 0) {
-            *ret_group = 0;
-            return key;
-        }
-    }
-    return 0;
-}
-
-/* Docker's defaults and then the given options, of which later ones replace earlier ones. */
-static int tmpfs_merge(const char *given, char **ret, struct err *e) {
-    auto_free char *all =
-        xasprintf("noexec,nosuid,nodev,rprivate%s%s", *given ? "," : "", given);
-    auto_strv opts = str_split(all, ',');
-    auto_strv kept = NULL;
-
-    for (size_t i = 0; opts && opts[i]; i++) {
-        bool replaced = false;
-        int group = 0;
-        size_t key;
-
-        if (str_eq(opts[i], "defaults") || !*opts[i]) {
-            continue;
-        }
-        key = tmpfs_option_key(opts[i], &group);
-        if (key == 0) {
-            return err_set(e, ERR_INVALID, "Invalid tmpfs option [\"%s\"]", opts[i]);
-        }
-        for (size_t k = i + 1; opts[k] && !replaced; k++) {
-            int other_group = 0;
-            size_t other = tmpfs_option_key(opts[k], &other_group);
-
-            replaced = other && other_group == group &&
-                       (group != 0 || (other == key && memcmp(opts[k], opts[i], key) == 0));
-        }
-        if (!replaced) {
-            strv_add(&kept, opts[i]);
-        }
-    }
-    *ret = strv_join(kept, ",");
-    return 0;
-}
-
-/* TmpfsOptions.Options: [["uid","5"],["exec"]]. */
-static int tmpfs_extra_options(const char *json, struct buf *out, struct err *e) {
-    auto_json *doc = NULL;
-    int r = jsn_parse(json, strlen(json), &doc, e);
-
-    if (r < 0) {
-        return r;
-    }
-    if (!doc) {
-        return 0; /* null */
-    }
-    if (!json_object_is_type(doc, json_type_array)) {
-        return err_set(e, ERR_INVALID, "invalid option array format in TmpfsOptions");
-    }
-    for (size_t i = 0; i < json_object_array_length(doc); i++) {
-        struct json_object *pair = json_object_array_get_idx(doc, i);
-        size_t n = json_object_is_type(pair, json_type_array) ? json_object_array_length(pair) : 0;
-
-        if (n < 1 || n > 2) {
-            return err_set(e, ERR_INVALID, "invalid option array length");
-        }
-        for (size_t k = 0; k < n; k++) {
-            struct json_object *part = json_object_array_get_idx(pair, k);
-
-            if (!json_object_is_type(part, json_type_string) ||
-                strchr(json_object_get_string(part), ',')) {
-                return err_set(e, ERR_INVALID, "invalid option in TmpfsOptions");
-            }
-            buf_putc(out, k ? '=' : ',');
-            buf_puts(out, json_object_get_string(part));
-        }
-    }
-    return 0;
-}
-
-static int tmpfs_from_spec(const struct mount_spec *m, char **ret, struct err *e) {
-    static const struct {
-        char suffix;
-        int64_t divisor;
-    } units[] = {{'g', 1 << 30}, {'m', 1 << 20}, {'k', 1 << 10}};
-    const struct mount_tmpfs_options *o = m->tmpfs_options;
-    auto_buf text = {.max = 4096};
-    const char *given;
-
-    if (m->read_only) {
-        buf_puts(&text, ",ro");
-    }
-    if (o && (o->mode < 0 || o->mode > 07777)) {
-        return err_set(e, ERR_INVALID, "invalid tmpfs mode: %" PRId64, o->mode);
-    }
-    if (o && o->mode) {
-        buf_printf(&text, ",mode=%o", (unsigned)o->mode);
-    }
-    if (o && o->size_bytes < 0) {
-        return err_set(e, ERR_INVALID, "invalid tmpfs size: %" PRId64, o->size_bytes);
-    }
-    if (o && o->size_bytes) {
-        int64_t size = o->size_bytes;
-        char suffix[2] = "";
-
-        for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-            if (size % units[i].divisor == 0) {
-                size /= units[i].divisor;
-                suffix[0] = units[i].suffix;
-                break;
-            }
-        }
-        buf_printf(&text, ",size=%" PRId64 "%s", size, suffix);
-    }
-    if (o && o->options) {
-        int r = tmpfs_extra_options(o->options, &text, e);
-
-        if (r < 0) {
-            return r;
-        }
-    }
-    if (text.failed) {
-        return err_set(e, ERR_INVALID, "tmpfs options are too long");
-    }
-    given = buf_str(&text);
-    return tmpfs_merge(*given ? given + 1 : given, ret, e);
-}
-
 /* ---- one specification --------------------------------------------------------------------- */
 static bool is_propagation(const char *s) {
     static const char *const modes[] = {"private", "rprivate", "slave",
@@ -302,7 +148,7 @@ static int bind_mode_parse(char *const *words, struct bind_mode *ret) {
     unsigned rw = 0, label = 0, propagation = 0, copy = 0, consistency = 0;
     struct bind_mode m = {0};
 
-    strv_for_each(w, words) {
+    strv_for_each (w, words) {
         if (str_eq(w, "rw") || str_eq(w, "ro")) {
             rw++;
             m.read_only = w[1] == 'o';
@@ -349,8 +195,9 @@ static int check_bind(const struct mount_spec *m, bool check_source, struct err 
                        "ReadOnlyForceRecursive and ReadOnlyNonRecursive are exclusive");
     }
     if (o && (o->read_only_non_recursive || o->read_only_force_recursive) && !m->read_only) {
-        return err_set(e, ERR_INVALID, "mount is not read-only, but a recursion of read-only is "
-                                       "given");
+        return err_set(e, ERR_INVALID,
+                       "mount is not read-only, but a recursion of read-only is "
+                       "given");
     }
     if (check_source && !(o && o->create_mountpoint) && stat(m->source, &st) < 0) {
         return err_set(e, ERR_INVALID, "bind source path does not exist: %s", m->source);
@@ -365,8 +212,7 @@ static int check_volume(const struct mount_spec *m, struct err *e) {
         return err_set(e, ERR_INVALID, "field BindOptions must not be specified");
     }
     if (str_empty(m->source) && m->read_only) {
-        return err_set(e, ERR_INVALID,
-                       "must not set ReadOnly mode when using anonymous volumes");
+        return err_set(e, ERR_INVALID, "must not set ReadOnly mode when using anonymous volumes");
     }
     if (o && !str_empty(o->subpath)) {
         auto_free char *clean = path_clean(o->subpath);
@@ -375,8 +221,7 @@ static int check_volume(const struct mount_spec *m, struct err *e) {
             return err_set(e, ERR_INVALID, "must not set Subpath when using anonymous volumes");
         }
         if (clean[0] == '/' || str_eq(clean, "..") || str_starts(clean, "../")) {
-            return err_set(e, ERR_INVALID,
-                           "subpath must be a relative path within the volume");
+            return err_set(e, ERR_INVALID, "subpath must be a relative path within the volume");
         }
     }
     return 0;
@@ -449,7 +294,7 @@ int mount_spec_resolve(const struct mount_spec *m, bool check_source, struct mou
 
     field_init(&mount_point_table, &p);
     if (r == 0 && str_eq(m->type, "tmpfs")) {
-        r = tmpfs_from_spec(m, &p.tmpfs_options, e);
+        r = mount_tmpfs_resolve(m, &p.tmpfs_options, e);
     }
     if (r < 0) {
         err_wrap(e, "invalid mount config for type \"%s\"", str_or_empty(m->type));
@@ -598,7 +443,7 @@ static bool tmpfs_has(const struct host_config *h, const char *destination) {
 
 static int plan_volumes_from(struct plan *p, const struct volumes_from_lookup *from,
                              struct err *e) {
-    strv_for_each(spec, p->host->volumes_from) {
+    strv_for_each (spec, p->host->volumes_from) {
         auto_free char *container = NULL, *mode = NULL;
         auto_strv words = NULL;
         const struct field_array *others = NULL;
@@ -678,7 +523,7 @@ static int plan_claim(struct plan *p, MP *m, bool propagation_given, bool agains
 }
 
 static int plan_binds(struct plan *p, struct err *e) {
-    strv_for_each(spec, p->host->binds) {
+    strv_for_each (spec, p->host->binds) {
         auto_strv words = NULL;
         struct bind_mode bm = {0};
         MP m;
@@ -724,7 +569,7 @@ static int plan_tmpfs(struct plan *p, struct err *e) {
             return r;
         }
         field_init(&mount_point_table, &m);
-        r = tmpfs_merge(str_or_empty(t->value), &m.tmpfs_options, e);
+        r = mount_tmpfs_merge(str_or_empty(t->value), &m.tmpfs_options, e);
         if (r < 0) {
             return r;
         }
@@ -758,8 +603,7 @@ static int plan_config_volumes(struct plan *p, const struct container_config *c,
         field_init(&mount_point_table, &m);
         str_set(&m.type, "volume");
         m.destination = take_ptr(destination);
-        str_set(&m.driver,
-                str_empty(p->host->volume_driver) ? "local" : p->host->volume_driver);
+        str_set(&m.driver, str_empty(p->host->volume_driver) ? "local" : p->host->volume_driver);
         m.rw = true;
         m.anonymous = true;
         m.from_config = true;

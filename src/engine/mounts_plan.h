@@ -25,16 +25,16 @@ struct mount_point {
     char *propagation; /* bind: "rprivate", ...; else "" */
 
     /* not printed by inspect */
-    bool no_copy;         /* volume: never seeded from the image */
-    bool anonymous;       /* volume made for this container: removed with rm -v and --rm */
-    bool from_config;     /* Config.Volumes only: seeded, weakest in collisions */
-    bool create_source;   /* bind: a missing source is made as a directory (Binds form) */
+    bool no_copy;       /* volume: never seeded from the image */
+    bool anonymous;     /* volume made for this container: removed with rm -v and --rm */
+    bool from_config;   /* Config.Volumes only: seeded, weakest in collisions */
+    bool create_source; /* bind: a missing source is made as a directory (Binds form) */
     bool non_recursive;
     bool ro_non_recursive;
-    char *subpath;        /* volume */
-    char *tmpfs_options;  /* tmpfs: comma-separated, as for mount -o */
+    char *subpath;                               /* volume */
+    char *tmpfs_options;                         /* tmpfs: comma-separated, as for mount -o */
     struct strmap volume_labels, volume_options; /* for a volume that has to be made */
-    bool hidden;          /* HostConfig.Tmpfs: mounted, but not in inspect's Mounts */
+    bool hidden; /* HostConfig.Tmpfs: mounted, but not in inspect's Mounts */
 };
 /* All members, for records. */
 extern const struct field_table mount_point_table;

@@ -24,14 +24,13 @@ char **spec_environment(char *const *env, const char *hostname, bool tty) {
     if (tty) {
         strv_add(&v, "TERM=xterm");
     }
-    strv_for_each(variable, env) {
+    strv_for_each (variable, env) {
         env_put(&v, variable);
     }
     return v;
 }
 
-int spec_capability_mask(const struct host_config *h, uint64_t held, uint64_t *ret,
-                         struct err *e) {
+int spec_capability_mask(const struct host_config *h, uint64_t held, uint64_t *ret, struct err *e) {
     return lcap_combine(h->cap_add, h->cap_drop, h->privileged, held, ret, e);
 }
 
@@ -121,8 +120,7 @@ static int fill_process(const struct container_config *c, const struct host_conf
     if (r < 0) {
         return r;
     }
-    p->no_new_privileges =
-        so.no_new_privileges >= 0 ? so.no_new_privileges : f->no_new_privileges;
+    p->no_new_privileges = so.no_new_privileges >= 0 ? so.no_new_privileges : f->no_new_privileges;
     security_options_done(&so);
     p->terminal = c->tty;
     if (c->tty && h->console_size.count == 2 && h->console_size.items[0] &&
@@ -136,7 +134,7 @@ static int fill_process(const struct container_config *c, const struct host_conf
         strv_add(&p->args, "--");
     }
     strv_add(&p->args, f->path);
-    strv_for_each(arg, f->args) {
+    strv_for_each (arg, f->args) {
         strv_add(&p->args, arg);
     }
     p->env = spec_environment(c->env, hostname, c->tty);

@@ -18,7 +18,7 @@
 /* All borrowed. */
 struct spec_facts {
     const char *id;
-    const char *path;  /* program, and its arguments */
+    const char *path; /* program, and its arguments */
     char *const *args;
     const char *rootfs;       /* root.path */
     const char *cgroups_path; /* "/docker/<id>" */
@@ -39,15 +39,15 @@ struct spec_facts {
     const char *host_shm; /* "/dev/shm" for ipc host, the other container's for container: */
     const char *net_path; /* a network namespace made beforehand, or NULL: a new one */
 
-    const char *init_path;       /* bound to /sbin/docker-init when Init is on; NULL: the runtime
-                                    does it */
-    const char *host_name;       /* of the machine, for UTS and network host modes */
-    uint64_t capabilities_held;  /* by the daemon: sets are clipped to it */
-    const char *seccomp;         /* linux.seccomp as JSON text, NULL: unconfined */
+    const char *init_path;        /* bound to /sbin/docker-init when Init is on; NULL: the runtime
+                                     does it */
+    const char *host_name;        /* of the machine, for UTS and network host modes */
+    uint64_t capabilities_held;   /* by the daemon: sets are clipped to it */
+    const char *seccomp;          /* linux.seccomp as JSON text, NULL: unconfined */
     const char *apparmor_profile; /* chosen, or NULL */
     const char *selinux_label, *mount_label; /* or NULL */
     const struct strmap *default_ulimits; /* of the daemon: "nofile" -> "1024:4096"; may be NULL */
-    bool no_new_privileges; /* the daemon's default */
+    bool no_new_privileges;               /* the daemon's default */
     bool cgroup_v2;
 };
 

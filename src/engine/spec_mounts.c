@@ -15,8 +15,7 @@ static const struct {
 } default_mounts[] = {
     {"/proc", "proc", "proc", "nosuid,noexec,nodev"},
     {"/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"},
-    {"/dev/pts", "devpts", "devpts",
-     "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"},
+    {"/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"},
     {"/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro"},
     {"/sys/fs/cgroup", "cgroup", "cgroup", "ro,nosuid,noexec,nodev"},
     {"/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"},
@@ -26,7 +25,7 @@ static const struct {
 static void drop_option(struct oci_mount *m, const char *option) {
     char **kept = NULL;
 
-    strv_for_each(o, m->options) {
+    strv_for_each (o, m->options) {
         if (!str_eq(o, option)) {
             strv_add(&kept, o);
         }
@@ -93,8 +92,7 @@ static void adjust_root_propagation(struct oci_spec *s, const char *propagation)
     }
 }
 
-static void add_point(const struct spec_facts *f, const struct mount_point *p,
-                      struct oci_spec *s) {
+static void add_point(const struct spec_facts *f, const struct mount_point *p, struct oci_spec *s) {
     const char *propagation = str_empty(p->propagation) ? "rprivate" : p->propagation;
     struct oci_mount *m;
 

@@ -103,7 +103,7 @@ static bool is_device(const struct stat *st) {
 
 /* The directories of /dev that a container has for itself, and its console. */
 static bool is_private_entry(const char *name) {
-    static const char *const names[] = {"pts", "shm",  "fd",          "mqueue",
+    static const char *const names[] = {"pts",  "shm",         "fd",    "mqueue",
                                         ".lxc", ".lxd-mounts", ".udev", "console"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -211,7 +211,7 @@ int spec_devices(const struct host_config *h, struct oci_spec *ret, struct err *
         r = add_mapping(ret, field_array_at(&h->devices, struct device_mapping, i), h->privileged,
                         e);
     }
-    strv_for_each(rule, h->device_cgroup_rules) {
+    strv_for_each (rule, h->device_cgroup_rules) {
         if (r == 0) {
             r = add_user_rule(ret->lin.resources, rule, e);
         }

@@ -123,7 +123,7 @@ static int parse_strv(struct json_object *v, char ***ret, bool one, const struct
     n = json_object_array_length(v);
     list = ret ? xcalloc(n + 1, sizeof *list) : NULL;
     for (size_t i = 0; i < n; i++) {
-        const char *s;
+        const char *s = NULL;
         int r = parse_str(json_object_array_get_idx(v, i), &s, path, e);
 
         if (r < 0)
@@ -172,7 +172,7 @@ static int parse_strmap(struct json_object *v, struct strmap *m, const struct pa
     if (m)
         strmap_done(m);
     for (size_t i = 0; i < n; i++) {
-        const char *s;
+        const char *s = NULL;
         int r = parse_str(pairs[i].value, &s, path, e);
 
         if (r < 0)

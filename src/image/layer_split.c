@@ -215,7 +215,7 @@ static int get(struct joiner *j, void *p, size_t n) {
 static int get_number(struct joiner *j, uint64_t *ret) {
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
-        unsigned char c;
+        unsigned char c = 0;
         int r = get(j, &c, 1);
         if (r < 0)
             return r;

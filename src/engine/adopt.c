@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/adopt.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/container.h"
+#include "engine/health.h"
+#include "image/tree.h"
+#include "monitor/protocol.h"
+#include "sys/fdpass.h"
+#include "sys/procfd.h"
+
+#define GREETING_MS 5000
+
+/* ---- records ----------------------------------------------------------------------------------- */
+static void claim_volumes(struct container *c) {
+    for (size_t i = 0; i < c->rec.mounts.count; i++) {
+        const struct mount_point *m = field_array_at(&c->rec.mounts, struct mount_point, i);
+        struct volume *v;
+
+        if (!str_eq(m->type, "volume"))
+            continue;
+        v = volume_find(c->engine->volumes, m->name, NULL);
+        if (v)
+            volume_ref(v, c->rec.id);
+        else
+            log_warn("a container's volume is gone", "container", c->rec.id, "volume", m->name);
+    }
+}
+
+static int load_one(void *arg, const char *id, const char *doc) {
+    struct engine *eng = arg;
+    struct container *c = container_new(eng);
+    auto_free char *dir = NULL;
+    auto_err e = ERR_INIT;
+
+    if (field_parse_text(&container_record_table, doc, strlen(doc), &c->rec, &e) < 0 ||
+        !id_is_valid(c->rec.id) || !str_eq(c->rec.id, id)) {
+        log_error("a container's record cannot be read and is skipped", "container", id, "error",
+                  err_msg(&e));
+        container_free(c);
+        return 0;
+    }
+    dir = container_dir(c);
+    if (access(dir, F_OK) < 0) {
+        struct store_txn *t = store_txn_new();
+
+        log_warn("a container's directory is gone: its record is removed", "container", id);
+        store_txn_del(t, "container", id);
+        store_commit(eng->store, t, NULL, NULL);
+        container_free(c);
+        return 0;
+    }
+    if (layer_ref_all(eng->layers, c->rec.diff_ids, &e) < 0) {
+        log_error("layers of a container are missing: it cannot be started", "container", id,
+                  "error", err_msg(&e));
+        c->rec.dead = true;
+        c->rec.diff_ids = strv_free(c->rec.diff_ids);
+    }
+    c->committed = true;
+    map_put(&eng->containers, c->rec.id, c);
+    if (map_get(&eng->names, c->rec.name)) /* cannot happen; a second owner must not hide the first */
+        log_error("two containers have one name", "name", c->rec.name);
+    else
+        map_put(&eng->names, c->rec.name, c);
+    claim_volumes(c);
+    return 0;
+}
+
+/* ---- processes --------------------------------------------------------------------------------- */
+/* Waits for the greeting of a monitor: STATUS with the pidfd. */
+static int greet(int fd, struct monitor_started *ret) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct mon_msg msg;
+    size_t n_fds = 1;
+    int pidfd = -1;
+    ssize_t n;
+
+    if (poll(&p, 1, GREETING_MS) <= 0)
+        return -ETIMEDOUT;
+    n = fdpass_recv(fd, &msg, sizeof msg, &pidfd, &n_fds);
+    if (n != sizeof msg || msg.magic != MON_MAGIC || msg.type != MON_STATUS || n_fds != 1) {
+        fd_close(pidfd);
+        return -EPROTO;
+    }
+    *ret = (struct monitor_started){msg.pid, msg.start_time, pidfd};
+    return 0;
+}
+
+static void adopt_network(struct container *c) {
+    struct network_endpoint ep = {.host_if = c->rec.net.host_if,
+                                  .mac = c->rec.net.mac,
+                                  .address = c->rec.net.address,
+                                  .gateway = c->rec.net.gateway,
+                                  .prefix_len = (int)c->rec.net.prefix_len,
+                                  .mtu = c->rec.net.mtu};
+    auto_err e = ERR_INIT;
+
+    if (c->rec.net.address && network_adopt(c->engine->network, &ep, &e) < 0)
+        log_warn("the address of a running container could not be reserved", "container",
+                 c->rec.id, "error", err_msg(&e));
+}
+
+/* The process has ended, or must: nothing runs without a monitor. */
+static void record_end(struct container *c, const char *state_dir) {
+    struct monitor_exit x;
+    int64_t pid, start, now_start;
+
+    if (monitor_read_exit(state_dir, &x) < 0) {
+        bool alive = monitor_read_pid(state_dir, &pid, &start) == 0 &&
+                     proc_start_time((pid_t)pid, &now_start) == 0 && start == now_start;
+
+        if (alive)
+            log_error("a container has lost its monitor and is killed", "container", c->rec.id);
+        x = (struct monitor_exit){.status = alive ? 137 : 255, .time_ns = clock_real_ns()};
+    }
+    container_kill_all(c);
+    adopt_network(c); /* so that the release finds it */
+    container_on_exit(c, &x);
+}
+
+static bool adopt_running(struct container *c, const char *state_dir) {
+    int fd = monitor_link_connect(state_dir);
+    struct monitor_started s;
+
+    if (fd < 0)
+        return false;
+    if (greet(fd, &s) < 0) {
+        fd_close(fd);
+        return false;
+    }
+    c->pidfd = s.pidfd;
+    c->rec.pid = s.pid;
+    c->rec.start_time = s.start_time;
+    if (!c->rec.running) { /* the last daemon died between the start and its record */
+        c->rec.running = c->rec.has_been_started = true;
+        c->rec.started_ns = clock_real_ns();
+        container_save(c, NULL, NULL);
+    }
+    adopt_network(c);
+    c->link = monitor_link_new(c->engine->loop, fd, &container_monitor_events, c);
+    health_start(c);
+    return true;
+}
+
+static bool has_state(const char *state_dir) {
+    auto_free char *pid = xasprintf("%s/pid", state_dir);
+
+    return access(pid, F_OK) == 0;
+}
+
+static void adopt_one(struct container *c) {
+    auto_free char *state_dir = container_state_dir(c);
+
+    if (!c->rec.running && !has_state(state_dir)) {
+        container_kill_all(c); /* a set-up that was cut off before it wrote anything */
+        (void)tree_remove_at(AT_FDCWD, state_dir);
+        c->rec.idmap_base = 0;
+        return;
+    }
+    if (adopt_running(c, state_dir))
+        return;
+    c->rec.running = true;
+    c->engine->stopping = true; /* no restart yet: engine_adopt_finish decides */
+    record_end(c, state_dir);
+    c->engine->stopping = false;
+}
+
+/* ---- what nobody owns ---------------------------------------------------------------------------- */
+static void drop_orphans(struct engine *eng, const char *parent, bool trash) {
+    DIR *d = opendir(parent);
+    struct dirent *de;
+
+    if (!d)
+        return;
+    while ((de = readdir(d))) {
+        if (!id_is_valid(de->d_name) || map_get(&eng->containers, de->d_name))
+            continue;
+        log_info("removing what is left of a container", "container", de->d_name);
+        if (trash) {
+            auto_free char *rel = xasprintf("containers/%s", de->d_name);
+
+            (void)data_root_trash(eng->data_root, rel); /* the next start tries again */
+        } else {
+            auto_free char *path = xasprintf("%s/%s", parent, de->d_name);
+            struct container *ghost = container_new(eng);
+
+            str_set(&ghost->rec.id, de->d_name);
+            container_kill_all(ghost);
+            container_free(ghost);
+            (void)tree_remove_at(AT_FDCWD, path); /* the next start tries again */
+        }
+    }
+    closedir(d);
+}
+
+int engine_adopt(struct engine *eng, struct err *e) {
+    auto_free char *data = xasprintf("%s/containers", eng->options.data_root);
+    auto_free char *state = xasprintf("%s/containers", eng->options.exec_root);
+    int r = store_load(eng->store, "container", load_one, eng, e);
+
+    if (r < 0)
+        return r;
+    map_for_each(it, &eng->containers)
+        adopt_one(it->value);
+    drop_orphans(eng, state, false);
+    drop_orphans(eng, data, true);
+    return 0;
+}
+
+static void restarted(void *arg, struct err *e) {
+    if (e->class != ERR_NONE && e->class != ERR_NOT_MODIFIED)
+        log_warn("a container could not be started again", "container", arg, "error", err_msg(e));
+    free(arg);
+}
+
+static void gone(void *arg, struct err *e) {
+    if (e->class != ERR_NONE)
+        log_warn("a --rm container could not be removed", "container", arg, "error", err_msg(e));
+    free(arg);
+}
+
+void engine_adopt_finish(struct engine *eng) {
+    size_t n = 0;
+    auto_strv ids = NULL;
+
+    map_for_each(it, &eng->containers)
+        strv_add(&ids, it->key);
+    strv_for_each(id, ids) {
+        struct container *c = map_get(&eng->containers, id);
+        struct remove_options all = {.force = true, .volumes = true};
+
+        if (!c || c->rec.running || c->starting || c->rec.dead)
+            continue;
+        c->rec.restarting = false;
+        if (c->rec.host.auto_remove && c->rec.has_been_started && !c->removing) {
+            container_remove(c, all, gone, xstrdup(id));
+        } else if (c->rec.has_been_started &&
+                   container_should_restart(c, c->rec.exit_code, true)) {
+            container_start(c, restarted, xstrdup(id));
+            n++;
+        }
+    }
+    if (n > 0) {
+        char text[32];
+
+        snprintf(text, sizeof text, "%zu", n);
+        log_info("starting containers by their restart policy", "count", text);
+    }
+}

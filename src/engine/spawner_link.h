@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The spawner as fenced sees it: started at the first use, renewed when it dies. Loop thread. */
+#include "base/err.h"
+#include "runtime/request.h"
+#include "runtime/spawn_client.h"
+
+struct engine;
+struct spawner_link;
+
+struct spawner_link *spawner_link_new(struct engine *eng);
+/* The spawner dies with its socket. */
+void spawner_link_free(struct spawner_link *s);
+/* Starts the process now, so that the first container does not wait for it. */
+int spawner_link_warm_up(struct spawner_link *s, struct err *e);
+
+/* Hands the request to a new set-up process. *ret_conn is this side of its control connection
+ * (engine/monitor_link.h), owned by the caller. */
+int spawner_link_spawn(struct spawner_link *s, const struct rt_request *request,
+                       const struct spawn_joins *joins, int *ret_conn, struct err *e);

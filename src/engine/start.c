@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* start: from the record to the runtime's request. What comes back is in exit.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "engine/container.h"
+#include "engine/idmap.h"
+#include "engine/netfiles.h"
+#include "engine/spawner_link.h"
+#include "engine/spec.h"
+#include "format/units.h"
+#include "image/tree.h"
+#include "runtime/lsm.h"
+#include "runtime/seccomp.h"
+#include "sys/caps.h"
+
+#define LOG_MAX_SIZE_DEFAULT (INT64_C(20) << 20)
+#define LOG_MAX_FILE_DEFAULT 5
+
+/* ---- namespaces of other containers ------------------------------------------------------------ */
+struct joins {
+    struct container *net, *ipc, *pid;
+};
+
+static int joined(struct container *c, const char *mode, const char *what, struct container **ret,
+                  struct err *e) {
+    const char *name = mode_container(mode);
+    struct container *other;
+
+    *ret = NULL;
+    if (!name)
+        return 0;
+    other = container_find(c->engine, name, e);
+    if (!other)
+        return -ENOENT;
+    if (other == c)
+        return err_set(e, ERR_INVALID, "cannot join own %s namespace", what);
+    if (!other->rec.running || other->pidfd < 0)
+        return err_set(e, ERR_CONFLICT, "cannot join %s of a non running container: %s", what,
+                       other->rec.id);
+    *ret = other;
+    return 0;
+}
+
+static int find_joins(struct container *c, struct joins *ret, struct err *e) {
+    const struct host_config *h = &c->rec.host;
+    struct joins j = {0};
+    int r;
+
+    r = joined(c, h->network_mode, "network", &j.net, e);
+    if (r == 0)
+        r = joined(c, h->ipc_mode, "IPC", &j.ipc, e);
+    if (r == 0)
+        r = joined(c, h->pid_mode, "PID", &j.pid, e);
+    if (r < 0)
+        return r;
+    if (j.ipc && !mode_container(j.ipc->rec.host.ipc_mode) &&
+        !str_eq(j.ipc->rec.host.ipc_mode, "shareable") && !mode_is_host(j.ipc->rec.host.ipc_mode))
+        return err_set(e, ERR_INVALID,
+                       "cannot join IPC of container %s: non-shareable IPC (hint: use "
+                       "IpcMode:shareable for the donor container)",
+                       j.ipc->rec.id);
+    *ret = j;
+    return 0;
+}
+
+/*
+ * Containers that share a namespace share the user namespace that owns it. One that needs the
+ * host's only joins the namespaces; two targets with different user namespaces cannot be served.
+ */
+static int choose_userns(struct container *c, const struct joins *j, const char *state_dir,
+                         struct err *e) {
+    struct container *targets[] = {j->net, j->ipc, j->pid};
+    struct container *owner = NULL;
+    uint32_t base;
+    int r;
+
+    if (!c->rec.userns)
+        return 0;
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        if (!targets[i])
+            continue;
+        if (owner && owner->rec.idmap_base != targets[i]->rec.idmap_base)
+            return err_set(e, ERR_CONFLICT,
+                           "the containers %s and %s have different user namespaces: a container "
+                           "cannot join both. Start one of them with --userns=host, or let it join "
+                           "the other's namespaces",
+                           owner->rec.name, targets[i]->rec.name);
+        owner = targets[i];
+    }
+    if (owner) {
+        c->rec.idmap_base = owner->rec.idmap_base; /* 0: it runs in the host's, so this one does */
+        if (owner->rec.idmap_base)
+            str_set(&c->rec.joined_userns, owner->rec.id);
+        return 0;
+    }
+    r = idmap_lease(c->engine->idmap, state_dir, &base, e);
+    if (r == 0)
+        c->rec.idmap_base = base;
+    return r;
+}
+
+/* Binds in the -v form: a source that is missing is made, as a directory of root. */
+static int make_bind_sources(const struct container *c, struct err *e) {
+    for (size_t i = 0; i < c->rec.mounts.count; i++) {
+        const struct mount_point *m = field_array_at(&c->rec.mounts, struct mount_point, i);
+        int r;
+
+        if (!str_eq(m->type, "bind") || access(m->source, F_OK) == 0)
+            continue;
+        if (!m->create_source)
+            return err_set(e, ERR_INVALID,
+                           "invalid mount config for type \"bind\": bind source path does not "
+                           "exist: %s",
+                           m->source);
+        r = io_mkdir_all(m->source, 0755);
+        if (r < 0)
+            return err_sys(e, r, "error while creating mount source path '%s': mkdir %s", m->source,
+                           m->source);
+    }
+    return 0;
+}
+
+/* ---- parts of the request ---------------------------------------------------------------------- */
+static int make_state_dir(const char *path, struct err *e) {
+    int r = tree_remove_at(AT_FDCWD, path);
+
+    if (r == 0 && mkdir(path, 0711) < 0)
+        r = -errno;
+    return r < 0 ? err_sys(e, r, "cannot make %s", path) : 0;
+}
+
+static int attach_network(struct container *c, struct rt_net *net, struct err *e) {
+    const char *mode = c->rec.host.network_mode;
+    struct network_endpoint ep = {0};
+    int r;
+
+    if (mode_is_host(mode) || network_mode_is_none(mode) || mode_container(mode) ||
+        c->rec.config.network_disabled) {
+        str_set(&net->mode, mode_is_host(mode)     ? "host"
+                            : mode_container(mode) ? "join"
+                                                   : "none");
+        return 0;
+    }
+    r = network_attach(c->engine->network, c->rec.config.mac_address, &ep, e);
+    if (r < 0)
+        return r;
+    {
+        char endpoint[ID_LEN + 1];
+
+        id_new(endpoint);
+        c->rec.net = (struct container_net){.host_if = ep.host_if,
+                                            .mac = ep.mac,
+                                            .address = ep.address,
+                                            .gateway = ep.gateway,
+                                            .endpoint_id = xstrdup(endpoint),
+                                            .prefix_len = ep.prefix_len,
+                                            .mtu = ep.mtu};
+    }
+    str_set(&net->mode, "bridge");
+    str_set(&net->bridge, network_bridge(c->engine->network));
+    str_set(&net->host_if, c->rec.net.host_if);
+    str_set(&net->name, "eth0");
+    str_set(&net->mac, c->rec.net.mac);
+    net->address = xasprintf("%s/%d", c->rec.net.address, (int)c->rec.net.prefix_len);
+    str_set(&net->gateway, c->rec.net.gateway);
+    net->mtu = c->rec.net.mtu;
+    return 0;
+}
+
+/* "attrs" of each log line: the labels and variables that the log options name, and a tag. */
+static char *log_attributes(const struct container *c) {
+    const struct strmap *o = &c->rec.host.log_config.config;
+    auto_strv labels = str_split(str_or_empty(strmap_get(o, "labels")), ',');
+    auto_strv env = str_split(str_or_empty(strmap_get(o, "env")), ',');
+    const char *tag = strmap_get(o, "tag");
+    struct buf b = BUF_INIT;
+    bool any = false;
+    struct jw w;
+
+    jw_init(&w, &b);
+    jw_object(&w);
+    strv_for_each(name, labels) {
+        const char *v = strmap_get(&c->rec.config.labels, name);
+
+        if (v) {
+            jw_kstr(&w, name, v);
+            any = true;
+        }
+    }
+    strv_for_each(name, env) {
+        const char *v = env_find(c->rec.config.env, name);
+
+        if (v) {
+            jw_kstr(&w, name, v);
+            any = true;
+        }
+    }
+    if (!str_empty(tag)) {
+        jw_kstr(&w, "tag", tag);
+        any = true;
+    }
+    jw_end_object(&w);
+    if (any)
+        return buf_take(&b);
+    buf_done(&b);
+    return NULL;
+}
+
+static void fill_log(const struct container *c, struct rt_log *log) {
+    const struct strmap *o = &c->rec.host.log_config.config;
+    const char *size = strmap_get(o, "max-size"), *files = strmap_get(o, "max-file");
+    const char *compress = strmap_get(o, "compress");
+
+    str_set(&log->driver, c->rec.host.log_config.type);
+    if (str_eq(log->driver, "none"))
+        return;
+    log->path = container_log_path(c);
+    log->max_size = LOG_MAX_SIZE_DEFAULT;
+    log->max_file = LOG_MAX_FILE_DEFAULT;
+    /* create has checked the values */
+    if (size) {
+        (void)units_parse_bytes(size, &log->max_size);
+        log->max_file = 1; /* as dockerd: a size alone keeps one file */
+    }
+    if (files)
+        (void)str_to_i64(files, &log->max_file);
+    if (log->max_size < 0)
+        log->max_size = 0; /* "-1": unlimited */
+    if (compress)
+        (void)str_to_bool(compress, &log->compress);
+    log->extra = log_attributes(c);
+}
+
+static int fill_seccomp(struct container *c, const struct security_options *so, bool notify,
+                        char **ret_json, struct err *e) {
+    const char *profile = so->seccomp ? so->seccomp : c->engine->options.seccomp_profile;
+    auto_free char *dir = xasprintf("%s/seccomp", c->engine->options.exec_root);
+    uint64_t caps;
+    int r;
+
+    *ret_json = NULL;
+    if (c->rec.host.privileged && !so->seccomp)
+        profile = "unconfined";
+    if (str_eq(profile, "unconfined") && !notify)
+        return 0;
+    r = spec_capability_mask(&c->rec.host, lcap_held(), &caps, e);
+    if (r < 0)
+        return r;
+    return seccomp_cache_reference(dir, profile, caps, notify ? SECCOMP_MKNOD_NOTIFY : 0, ret_json,
+                                   e);
+}
+
+static int fill_spec(struct container *c, const struct joins *j, struct rt_request *q,
+                     struct err *e) {
+    struct engine *eng = c->engine;
+    auto_free char *cgroup = container_cgroup(c), *rootfs = NULL, *seccomp = NULL, *profile = NULL;
+    auto_free char *join_net = NULL, *join_ipc = NULL, *join_pid = NULL, *join_user = NULL;
+    auto_free char *shm = NULL;
+    struct security_options so = {0};
+    struct netfiles files = {0};
+    struct spec_facts f = {0};
+    int r;
+
+    r = security_options_parse(c->rec.host.security_opt, &so, e);
+    if (r < 0)
+        return r;
+    q->mknod_notify = c->rec.idmap_base != 0;
+    r = fill_seccomp(c, &so, q->mknod_notify, &seccomp, e);
+    if (r == 0)
+        r = lsm_apparmor_choose(&eng->lsm, so.apparmor, c->rec.host.privileged, &profile, e);
+    if (r == 0)
+        r = netfiles_write(c, &files, e);
+    if (r < 0)
+        goto out;
+    rootfs = xasprintf("%s/containers/%s/rootfs", eng->options.data_root, c->rec.id);
+    if (j->net)
+        join_net = xasprintf("/proc/%lld/ns/net", (long long)j->net->rec.pid);
+    if (j->ipc) {
+        join_ipc = xasprintf("/proc/%lld/ns/ipc", (long long)j->ipc->rec.pid);
+        shm = xasprintf("/proc/%lld/root/dev/shm", (long long)j->ipc->rec.pid);
+    } else if (mode_is_host(c->rec.host.ipc_mode)) {
+        shm = xstrdup("/dev/shm");
+    }
+    if (j->pid)
+        join_pid = xasprintf("/proc/%lld/ns/pid", (long long)j->pid->rec.pid);
+    if (c->rec.joined_userns) {
+        struct container *owner = j->net ? j->net : j->ipc ? j->ipc : j->pid;
+
+        join_user = xasprintf("/proc/%lld/ns/user", (long long)owner->rec.pid);
+    }
+    f = (struct spec_facts){
+        .id = c->rec.id,
+        .path = c->rec.path,
+        .args = c->rec.args,
+        .rootfs = rootfs,
+        .cgroups_path = cgroup,
+        .idmap_base = (uint32_t)c->rec.idmap_base,
+        .idmap_size = c->rec.idmap_base ? IDMAP_SIZE : 0,
+        .resolv_conf = files.resolv_conf,
+        .hostname_file = files.hostname,
+        .hosts_file = files.hosts,
+        .mounts = &c->rec.mounts,
+        .join_net = join_net,
+        .join_ipc = join_ipc,
+        .join_pid = join_pid,
+        .join_user = join_user,
+        .host_shm = shm,
+        .host_name = eng->options.name,
+        .capabilities_held = lcap_held(),
+        .seccomp = seccomp,
+        .apparmor_profile = profile,
+        .default_ulimits = &eng->options.ulimits,
+        .no_new_privileges = eng->options.no_new_privileges,
+        .cgroup_v2 = eng->cgroups->version == 2,
+    };
+    r = spec_build(&c->rec.config, &c->rec.host, &f, &q->spec, e);
+out:
+    security_options_done(&so);
+    netfiles_done(&files);
+    return r;
+}
+
+static int fill_request(struct container *c, const struct joins *j, struct rt_request *q,
+                        struct err *e) {
+    struct engine *eng = c->engine;
+    int r;
+
+    str_set(&q->op, "create");
+    str_set(&q->id, c->rec.id);
+    q->state_dir = container_state_dir(c);
+    q->monitor = xasprintf("%s/fence-monitor", eng->options.libexec);
+    if (c->rec.host.init == 1)
+        q->init = eng->options.init_path ? xstrdup(eng->options.init_path)
+                                         : xasprintf("%s/fence-init", eng->options.libexec);
+    r = layer_chain_paths(eng->layers, c->rec.diff_ids, &q->rootfs.lower, e);
+    if (r < 0)
+        return r;
+    q->rootfs.upper = xasprintf("%s/containers/%s/diff", eng->options.data_root, c->rec.id);
+    q->rootfs.work = xasprintf("%s/containers/%s/work", eng->options.data_root, c->rec.id);
+    q->rootfs.is_volatile = c->rec.host.auto_remove;
+    fill_log(c, &q->log);
+    str_set(&q->user, c->rec.config.user);
+    q->extra_groups = strv_dup(c->rec.host.group_add);
+    q->user_home = true;
+    q->open_stdin = c->rec.config.open_stdin;
+    q->stdin_once = c->rec.config.stdin_once;
+    q->privileged = c->rec.host.privileged;
+    q->oom_kill_disable = c->rec.host.oom_kill_disable == 1;
+    r = attach_network(c, &q->net, e);
+    if (r == 0)
+        r = fill_spec(c, j, q, e);
+    return r;
+}
+
+static int spawn(struct container *c, struct err *e) {
+    auto_free char *state_dir = container_state_dir(c);
+    struct joins j = {0};
+    struct rt_request q;
+    struct spawn_joins fds = {-1, -1, -1, -1};
+    int conn = -1, r;
+
+    field_init(&rt_request_table, &q);
+    r = find_joins(c, &j, e);
+    if (r == 0)
+        r = make_bind_sources(c, e);
+    if (r == 0)
+        r = make_state_dir(state_dir, e);
+    if (r == 0)
+        r = choose_userns(c, &j, state_dir, e);
+    if (r == 0)
+        r = fill_request(c, &j, &q, e);
+    if (r == 0) {
+        fds.net = j.net ? j.net->pidfd : -1;
+        fds.ipc = j.ipc ? j.ipc->pidfd : -1;
+        fds.pid = j.pid ? j.pid->pidfd : -1;
+        r = spawner_link_spawn(c->engine->spawner, &q, &fds, &conn, e);
+    }
+    field_done(&rt_request_table, &q);
+    if (r < 0) {
+        container_release_runtime(c);
+        (void)tree_remove_at(AT_FDCWD, state_dir); /* made anew by the next start */
+        return r;
+    }
+    c->link = monitor_link_new(c->engine->loop, conn, &container_monitor_events, c);
+    container_attach_flush(c);
+    return 0;
+}
+
+struct start {
+    container_done *done;
+    void *arg;
+};
+
+static void start_settled(struct container *c, void *arg) {
+    struct start own = *(struct start *)arg;
+    auto_err e = ERR_INIT;
+    int r = 0;
+
+    free(arg);
+    if (c->removing || c->rec.dead)
+        r = err_set(&e, ERR_CONFLICT,
+                    "container is marked for removal and cannot be started");
+    else if (c->rec.paused)
+        r = err_set(&e, ERR_CONFLICT, "cannot start a paused container, try unpause instead");
+    else if (c->rec.running)
+        r = err_set(&e, ERR_NOT_MODIFIED, "Container already started");
+    if (r == 0) {
+        loop_timer_free(c->restart_timer); /* a start by hand does not wait for the policy's */
+        c->restart_timer = NULL;
+        c->rec.restarting = false;
+        c->rec.manually_stopped = false;
+        c->starting = true;
+        c->started = own.done;
+        c->started_arg = own.arg;
+        r = spawn(c, &e);
+        if (r == 0)
+            return;
+        c->starting = false;
+        c->started = NULL;
+        str_set(&c->rec.error, err_msg(&e));
+        c->rec.exit_code = 128;
+        container_save(c, NULL, NULL);
+        container_attach_drop(c);
+        container_wake(c, WAIT_NOT_RUNNING);
+        container_wake(c, WAIT_NEXT_EXIT);
+        container_settled(c);
+    }
+    own.done(own.arg, &e);
+}
+
+void container_start(struct container *c, container_done *done, void *arg) {
+    struct start *s = xnew(struct start);
+
+    s->done = done;
+    s->arg = arg;
+    container_when_settled(c, start_settled, s);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/userns.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/utsname.h>
+
+#include "base/alloc.h"
+#include "base/str.h"
+#include "engine/mounts_plan.h"
+
+#define KERNEL(a, b) ((a)*1000 + (b))
+
+static int kernel_version(void) {
+    struct utsname u;
+    int major = 0, minor = 0;
+
+    if (uname(&u) < 0 || sscanf(u.release, "%d.%d", &major, &minor) != 2)
+        return 0;
+    return KERNEL(major, minor);
+}
+
+bool userns_kernel_can(void) {
+    return kernel_version() >= KERNEL(5, 19);
+}
+
+/* Data file systems without FS_ALLOW_IDMAP, and since when some have it. Everything that is not
+ * here is either mappable or has no owners worth mapping. */
+static const struct {
+    unsigned long magic;
+    int since; /* 0: never so far */
+} unmappable[] = {
+    {NFS_SUPER_MAGIC, 0},        {0xff534d42 /* cifs */, 0}, {0xfe534d42 /* smb2 */, 0},
+    {SMB_SUPER_MAGIC, 0},        {OVERLAYFS_SUPER_MAGIC, 0}, {FUSE_SUPER_MAGIC, 0},
+    {V9FS_MAGIC, 0},             {CODA_SUPER_MAGIC, 0},      {AFS_SUPER_MAGIC, 0},
+    {0x00c36400 /* ceph */, KERNEL(6, 7)},                   {TMPFS_MAGIC, KERNEL(6, 3)},
+    {0x2fc12fc1 /* zfs */, 0},   {ECRYPTFS_SUPER_MAGIC, 0},
+};
+
+bool userns_path_can(const char *path) {
+    auto_free char *copy = xstrdup(path);
+    struct statfs fs;
+    struct stat st;
+
+    while (stat(copy, &st) < 0) {
+        char *slash = strrchr(copy, '/');
+
+        if (errno != ENOENT || !slash || slash == copy)
+            return true; /* the mount will tell what is wrong */
+        *slash = '\0';
+    }
+    if (!S_ISDIR(st.st_mode) || statfs(copy, &fs) < 0)
+        return true;
+    for (size_t i = 0; i < sizeof unmappable / sizeof *unmappable; i++)
+        if ((unsigned long)fs.f_type == unmappable[i].magic)
+            return unmappable[i].since && kernel_version() >= unmappable[i].since;
+    return true;
+}
+
+const char *userns_unmappable_bind(const struct field_array *mounts) {
+    for (size_t i = 0; i < mounts->count; i++) {
+        const struct mount_point *m = field_array_at(mounts, struct mount_point, i);
+
+        if ((str_eq(m->type, "bind") || str_eq(m->type, "volume")) && !str_empty(m->source) &&
+            !userns_path_can(m->source))
+            return m->source;
+    }
+    return NULL;
+}

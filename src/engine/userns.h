@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What this kernel and these binds allow in user namespaces; the decision itself is
+ * userns_decide() of engine/create_body.h. */
+#include <stdbool.h>
+
+#include "format/field.h"
+
+/* Overlays over idmapped layers: Linux 5.19. */
+bool userns_kernel_can(void);
+/* Can a directory's file system be idmapped? Pseudo file systems count as mappable: they are bound
+ * unmapped. Files and sockets do too. A path that does not exist yet counts as its parent. */
+bool userns_path_can(const char *path);
+/* The first bind source (of struct mount_point) that cannot, or NULL. Borrowed. */
+const char *userns_unmappable_bind(const struct field_array *mounts);
