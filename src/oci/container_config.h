@@ -27,7 +27,7 @@ struct container_config {
     char **cmd; /* NULL: not given; an empty vector is given and empty */
     struct health_config *healthcheck;
     bool args_escaped;
-    char *image; /* as the user named it */
+    char *image;           /* as the user named it */
     struct strmap volumes; /* destination paths */
     char *working_dir;
     char **entrypoint;

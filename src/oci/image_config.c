@@ -31,8 +31,7 @@ static const struct field config_fields[] = {
     FIELD(struct image_config, "architecture", FIELD_STR, architecture, OMIT),
     FIELD(struct image_config, "author", FIELD_STR, author, OMIT),
     FIELD(struct image_config, "comment", FIELD_STR, comment, OMIT),
-    FIELD_SUB(struct image_config, "config", FIELD_STRUCT_P, config, OMIT,
-              image_exec_config_table),
+    FIELD_SUB(struct image_config, "config", FIELD_STRUCT_P, config, OMIT, image_exec_config_table),
     FIELD(struct image_config, "container", FIELD_STR, container, OMIT),
     FIELD_SUB(struct image_config, "container_config", FIELD_STRUCT_P, container_config, OMIT,
               image_exec_config_table),
@@ -143,7 +142,7 @@ static int check_config(const struct image_config *c, struct err *e) {
         return err_set(e, ERR_INVALID, "max depth exceeded: %zu layers, at most %d", layers,
                        IMAGE_LAYERS_MAX);
     }
-    strv_for_each(id, c->rootfs.diff_ids) {
+    strv_for_each (id, c->rootfs.diff_ids) {
         if (!oci_digest_is_valid(id)) {
             return err_set(e, ERR_INVALID, "invalid image config: diff id \"%s\"", id);
         }

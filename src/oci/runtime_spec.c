@@ -48,8 +48,7 @@ const struct field_table oci_rlimit_table = FIELD_TABLE(struct oci_rlimit, rlimi
 
 static const struct field process_fields[] = {
     FIELD(struct oci_process, "terminal", FIELD_BOOL_T, terminal, OMIT),
-    FIELD_SUB(struct oci_process, "consoleSize", FIELD_STRUCT_P, console_size, OMIT,
-              oci_box_table),
+    FIELD_SUB(struct oci_process, "consoleSize", FIELD_STRUCT_P, console_size, OMIT, oci_box_table),
     FIELD_SUB(struct oci_process, "user", FIELD_STRUCT, user, 0, user_table),
     FIELD(struct oci_process, "args", FIELD_STRV, args, OMIT),
     FIELD(struct oci_process, "env", FIELD_STRV, env, OMIT),
@@ -96,8 +95,7 @@ static const struct field namespace_fields[] = {
     FIELD(struct oci_namespace, "path", FIELD_STR, path, OMIT),
     FIELD_END,
 };
-const struct field_table oci_namespace_table =
-    FIELD_TABLE(struct oci_namespace, namespace_fields);
+const struct field_table oci_namespace_table = FIELD_TABLE(struct oci_namespace, namespace_fields);
 
 static const struct field device_fields[] = {
     FIELD(struct oci_device, "path", FIELD_STR, path, 0),
@@ -210,8 +208,7 @@ static const struct field_table net_priority_table =
 
 static const struct field network_fields[] = {
     FIELD(struct oci_network, "classID", FIELD_UINT_NULL, class_id, OMIT),
-    FIELD_SUB(struct oci_network, "priorities", FIELD_ARRAY, priorities, OMIT,
-              net_priority_table),
+    FIELD_SUB(struct oci_network, "priorities", FIELD_ARRAY, priorities, OMIT, net_priority_table),
     FIELD_END,
 };
 static const struct field_table network_table = FIELD_TABLE(struct oci_network, network_fields);
@@ -221,8 +218,7 @@ static const struct field resources_fields[] = {
     FIELD_SUB(struct oci_resources, "memory", FIELD_STRUCT_P, memory, OMIT, oci_memory_table),
     FIELD_SUB(struct oci_resources, "cpu", FIELD_STRUCT_P, cpu, OMIT, oci_cpu_table),
     FIELD_SUB(struct oci_resources, "pids", FIELD_STRUCT_P, pids, OMIT, oci_pids_table),
-    FIELD_SUB(struct oci_resources, "blockIO", FIELD_STRUCT_P, block_io, OMIT,
-              oci_block_io_table),
+    FIELD_SUB(struct oci_resources, "blockIO", FIELD_STRUCT_P, block_io, OMIT, oci_block_io_table),
     FIELD_SUB(struct oci_resources, "hugepageLimits", FIELD_ARRAY, hugepage_limits, OMIT,
               oci_hugepage_limit_table),
     FIELD_SUB(struct oci_resources, "network", FIELD_STRUCT_P, network, OMIT, network_table),
@@ -243,8 +239,7 @@ static const struct field linux_fields[] = {
     FIELD_SUB(struct oci_linux, "uidMappings", FIELD_ARRAY, uid_mappings, OMIT, oci_id_map_table),
     FIELD_SUB(struct oci_linux, "gidMappings", FIELD_ARRAY, gid_mappings, OMIT, oci_id_map_table),
     FIELD(struct oci_linux, "sysctl", FIELD_STRMAP, sysctl, OMIT),
-    FIELD_SUB(struct oci_linux, "resources", FIELD_STRUCT_P, resources, OMIT,
-              oci_resources_table),
+    FIELD_SUB(struct oci_linux, "resources", FIELD_STRUCT_P, resources, OMIT, oci_resources_table),
     FIELD(struct oci_linux, "cgroupsPath", FIELD_STR, cgroups_path, OMIT),
     FIELD_SUB(struct oci_linux, "namespaces", FIELD_ARRAY, namespaces, OMIT, oci_namespace_table),
     FIELD_SUB(struct oci_linux, "devices", FIELD_ARRAY, devices, OMIT, oci_device_table),
@@ -304,8 +299,8 @@ struct oci_mount *oci_spec_add_mount(struct oci_spec *s, const char *destination
 }
 
 static int check_namespaces(const struct oci_spec *s, struct err *e) {
-    static const char *const known[] = {"pid",  "network", "ipc",    "uts", "mount",
-                                        "user", "cgroup",  "time"};
+    static const char *const known[] = {"pid",   "network", "ipc",    "uts",
+                                        "mount", "user",    "cgroup", "time"};
     bool seen[sizeof(known) / sizeof(known[0])] = {0};
 
     for (size_t i = 0; i < s->lin.namespaces.count; i++) {

@@ -6,9 +6,8 @@
  * engine hands to a runtime, in memory to the native one and as a file to a foreign one.
  *
  * Every struct here is owned through its field table: field_init, field_parse, field_copy and
- * field_done of format/field.h. Platform parts for other systems, rdma, intelRdt, hooks and
- * time offsets are skipped when read and never written. linux.seccomp stays JSON text: it is compiled, never looked
- * into, by anybody but runtime/.
+ * field_done of format/field.h. Parts for other systems, rdma, intelRdt, hooks and time offsets are
+ * skipped when read and never written. linux.seccomp stays JSON text: only runtime/ looks into it.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -124,8 +123,8 @@ struct oci_throttle_device {
 
 struct oci_block_io {
     struct opt_uint weight, leaf_weight;
-    struct field_array weight_device;                          /* struct oci_weight_device */
-    struct field_array throttle_read_bps, throttle_write_bps;  /* struct oci_throttle_device */
+    struct field_array weight_device;                           /* struct oci_weight_device */
+    struct field_array throttle_read_bps, throttle_write_bps;   /* struct oci_throttle_device */
     struct field_array throttle_read_iops, throttle_write_iops; /* struct oci_throttle_device */
 };
 
@@ -166,8 +165,8 @@ struct oci_linux {
     struct strmap sysctl;
     char *cgroups_path;
     struct oci_resources *resources;
-    char *rootfs_propagation; /* "private" "rslave" ... or empty */
-    char *seccomp;            /* JSON text, or NULL: unconfined */
+    char *rootfs_propagation;   /* "private" "rslave" ... or empty */
+    char *seccomp;              /* JSON text, or NULL: unconfined */
     struct field_array devices; /* struct oci_device */
     char **masked_paths, **readonly_paths;
     char *mount_label;

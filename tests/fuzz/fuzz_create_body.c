@@ -14,8 +14,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void build(struct create_body *b) {
     static const struct host_facts facts = {
-        .cpus = 2, .cpuset_cpus = "0-1", .cpuset_mems = "0", .cgroupns = true, .memory = true,
-        .swap = true, .cpu_shares = true, .cpu_cfs = true, .cpuset = true, .pids = true,
+        .cpus = 2,
+        .cpuset_cpus = "0-1",
+        .cpuset_mems = "0",
+        .cgroupns = true,
+        .memory = true,
+        .swap = true,
+        .cpu_shares = true,
+        .cpu_cfs = true,
+        .cpuset = true,
+        .pids = true,
     };
     struct spec_facts sf = {.id = "x", .path = "x", .rootfs = "/r", .cgroups_path = "/docker/x"};
     struct field_array mounts = {0};

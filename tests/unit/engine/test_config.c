@@ -51,7 +51,8 @@ static void test_command(void **state) {
         {"{\"Entrypoint\":[\"/x\"]}", "{\"Cmd\":[\"sh\"]}", "/x|"},
         {"{\"Entrypoint\":[\"/x\"],\"Cmd\":[\"y\"]}", "{\"Cmd\":[\"sh\"]}", "/x|y"},
         {"{\"Entrypoint\":[],\"Cmd\":[\"y\"]}", "{\"Entrypoint\":[\"/e\"],\"Cmd\":[\"sh\"]}", "y|"},
-        {"{\"Cmd\":[\"y\",\"z\"]}", "{\"Entrypoint\":[\"/e\",\"-a\"],\"Cmd\":[\"sh\"]}", "/e|-a y z"},
+        {"{\"Cmd\":[\"y\",\"z\"]}", "{\"Entrypoint\":[\"/e\",\"-a\"],\"Cmd\":[\"sh\"]}",
+         "/e|-a y z"},
         {"{}", "{\"Entrypoint\":[\"/e\"],\"Cmd\":[\"sh\"]}", "/e|sh"},
         {"{\"Entrypoint\":\"x\"}", "{\"Entrypoint\":[\"/e\"],\"Cmd\":[\"sh\"]}", "x|"},
         {"{}", "{}", "No command specified"},
@@ -80,13 +81,14 @@ static void test_merge(void **state) {
     container_config_merge(&c, &image);
     text = field_to_text(&container_config_table, &c);
     assert_string_equal(
-        text, "{\"Hostname\":\"\",\"Domainname\":\"\",\"User\":\"u\",\"AttachStdin\":false,"
-              "\"AttachStdout\":false,\"AttachStderr\":false,\"ExposedPorts\":{\"80/tcp\":{}},"
-              "\"Tty\":false,\"OpenStdin\":false,\"StdinOnce\":false,\"Env\":[\"A=1\",\"PATH\","
-              "\"AB=2\"],\"Cmd\":[\"x\"],\"Healthcheck\":{\"Test\":[\"CMD\",\"t\"],\"Interval\":"
-              "5000000,\"Retries\":9},\"Image\":\"\",\"Volumes\":{\"/i\":{},\"/u\":{}},"
-              "\"WorkingDir\":\"/w\",\"Entrypoint\":null,\"OnBuild\":null,\"Labels\":{\"l\":\"user\","
-              "\"m\":\"image\"},\"StopSignal\":\"SIGINT\"}");
+        text,
+        "{\"Hostname\":\"\",\"Domainname\":\"\",\"User\":\"u\",\"AttachStdin\":false,"
+        "\"AttachStdout\":false,\"AttachStderr\":false,\"ExposedPorts\":{\"80/tcp\":{}},"
+        "\"Tty\":false,\"OpenStdin\":false,\"StdinOnce\":false,\"Env\":[\"A=1\",\"PATH\","
+        "\"AB=2\"],\"Cmd\":[\"x\"],\"Healthcheck\":{\"Test\":[\"CMD\",\"t\"],\"Interval\":"
+        "5000000,\"Retries\":9},\"Image\":\"\",\"Volumes\":{\"/i\":{},\"/u\":{}},"
+        "\"WorkingDir\":\"/w\",\"Entrypoint\":null,\"OnBuild\":null,\"Labels\":{\"l\":\"user\","
+        "\"m\":\"image\"},\"StopSignal\":\"SIGINT\"}");
     field_done(&container_config_table, &c);
     field_done(&container_config_table, &image);
 }
@@ -96,10 +98,10 @@ static void test_signals(void **state) {
         const char *name;
         int number;
     } cases[] = {
-        {"SIGTERM", 15}, {"term", 15},        {"9", 9},         {"64", 64},       {"65", -22},
-        {"0", -22},      {"-9", -22},         {"RTMIN", 34},    {"SIGRTMIN+3", 37}, {"RTMAX-14", 50},
-        {"RTMAX", 64},   {"RTMIN+31", -22},   {"RTMIN-1", -22}, {"SIGSIGTERM", -22}, {"", -22},
-        {"SIG", -22},    {"SIGIOT", 6},       {" 9", -22},
+        {"SIGTERM", 15}, {"term", 15},      {"9", 9},         {"64", 64},          {"65", -22},
+        {"0", -22},      {"-9", -22},       {"RTMIN", 34},    {"SIGRTMIN+3", 37},  {"RTMAX-14", 50},
+        {"RTMAX", 64},   {"RTMIN+31", -22}, {"RTMIN-1", -22}, {"SIGSIGTERM", -22}, {"", -22},
+        {"SIG", -22},    {"SIGIOT", 6},     {" 9", -22},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -137,8 +139,12 @@ static void test_facts(void **state) {
 }
 
 static void test_security_options(void **state) {
-    char *opts[] = {"seccomp={\"defaultAction\":\"x\"}", "apparmor:foo", "label=type:t",
-                    "label:disable",                     "no-new-privileges=false", NULL};
+    char *opts[] = {"seccomp={\"defaultAction\":\"x\"}",
+                    "apparmor:foo",
+                    "label=type:t",
+                    "label:disable",
+                    "no-new-privileges=false",
+                    NULL};
     auto_err e = ERR_INIT;
     struct security_options s;
 
@@ -158,7 +164,8 @@ static void test_security_options(void **state) {
 static void test_networking_form(void **state) {
     static const char text[] =
         "{\"EndpointsConfig\":{\"bridge\":{\"IPAMConfig\":null,\"Links\":null,\"Aliases\":[\"x\"],"
-        "\"NetworkID\":\"\",\"EndpointID\":\"\",\"Gateway\":\"\",\"IPAddress\":\"\",\"IPPrefixLen\":"
+        "\"NetworkID\":\"\",\"EndpointID\":\"\",\"Gateway\":\"\",\"IPAddress\":\"\","
+        "\"IPPrefixLen\":"
         "0,\"IPv6Gateway\":\"\",\"GlobalIPv6Address\":\"\",\"GlobalIPv6PrefixLen\":0,"
         "\"MacAddress\":\"\",\"DriverOpts\":null}}}";
     auto_err e = ERR_INIT;
@@ -174,9 +181,9 @@ static void test_networking_form(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_command),          cmocka_unit_test(test_merge),
-        cmocka_unit_test(test_signals),          cmocka_unit_test(test_cpuset),
-        cmocka_unit_test(test_facts),            cmocka_unit_test(test_security_options),
+        cmocka_unit_test(test_command),         cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_signals),         cmocka_unit_test(test_cpuset),
+        cmocka_unit_test(test_facts),           cmocka_unit_test(test_security_options),
         cmocka_unit_test(test_networking_form),
     };
 

@@ -15,9 +15,20 @@
 #include "engine/create_body.h"
 
 static const struct host_facts facts = {
-    .cpus = 2, .cpuset_cpus = "0-1", .cpuset_mems = "0", .cgroupns = true, .memory = true,
-    .swap = true, .swappiness = true, .reservation = true, .oom_kill_disable = true,
-    .cpu_shares = true, .cpu_cfs = true, .cpu_rt = true, .cpuset = true, .pids = true,
+    .cpus = 2,
+    .cpuset_cpus = "0-1",
+    .cpuset_mems = "0",
+    .cgroupns = true,
+    .memory = true,
+    .swap = true,
+    .swappiness = true,
+    .reservation = true,
+    .oom_kill_disable = true,
+    .cpu_shares = true,
+    .cpu_cfs = true,
+    .cpu_rt = true,
+    .cpuset = true,
+    .pids = true,
     .blkio_throttle = true,
 };
 
@@ -98,10 +109,8 @@ static void test_bodies(void **state) {
 static void test_config(void **state) {
     static const struct answer answers[] = {
         {C("\"Healthcheck\":{}"), NULL},
-        {C("\"Healthcheck\":{\"Interval\":1}"),
-         "Interval in Healthcheck cannot be less than 1ms"},
-        {C("\"Healthcheck\":{\"Interval\":-1}"),
-         "Interval in Healthcheck cannot be less than 1ms"},
+        {C("\"Healthcheck\":{\"Interval\":1}"), "Interval in Healthcheck cannot be less than 1ms"},
+        {C("\"Healthcheck\":{\"Interval\":-1}"), "Interval in Healthcheck cannot be less than 1ms"},
         {C("\"Healthcheck\":{\"Interval\":1000000}"), NULL},
         {C("\"Healthcheck\":{\"Timeout\":1}"), "Timeout in Healthcheck cannot be less than 1ms"},
         {C("\"Healthcheck\":{\"Retries\":-1}"), "Retries in Healthcheck cannot be negative"},
@@ -145,8 +154,7 @@ static void test_memory(void **state) {
         {H("\"Memory\":8388608,\"MemorySwap\":8388608"), NULL},
         {H("\"MemorySwappiness\":101"),
          "Invalid value: 101, valid memory swappiness range is 0-100"},
-        {H("\"MemorySwappiness\":-2"),
-         "Invalid value: -2, valid memory swappiness range is 0-100"},
+        {H("\"MemorySwappiness\":-2"), "Invalid value: -2, valid memory swappiness range is 0-100"},
         {H("\"MemorySwappiness\":-1"), NULL},
         {H("\"MemoryReservation\":1"), "Minimum memory reservation allowed is 4MB"},
         {H("\"MemoryReservation\":-1"), NULL},
@@ -338,9 +346,9 @@ static void test_unsupported(void **state) {
                                                  "xfs with 'pquota' mount option"},
         {H("\"StorageOpt\":{\"foo\":\"10G\"}"), "Unknown option foo"},
         {H("\"VolumeDriver\":\"local\""), NULL},
-        {H("\"VolumeDriver\":\"x\""),
-         "error looking up volume plugin x: plugin \"x\" not found"},
-        {H("\"Mounts\":[{\"Type\":\"volume\",\"Source\":\"v1\",\"Target\":\"/x\",\"VolumeOptions\":{"
+        {H("\"VolumeDriver\":\"x\""), "error looking up volume plugin x: plugin \"x\" not found"},
+        {H("\"Mounts\":[{\"Type\":\"volume\",\"Source\":\"v1\",\"Target\":\"/"
+           "x\",\"VolumeOptions\":{"
            "\"DriverConfig\":{\"Options\":{\"type\":\"nfs\"}}}}]"),
          "volume driver options are not supported yet: "
          "Mounts.VolumeOptions.DriverConfig.Options=type"},
@@ -364,8 +372,9 @@ static void test_warnings(void **state) {
         {H("\"OomKillDisable\":true"), "OOM killer is disabled for the container, but no memory "
                                        "limit is set, this can result in the system running out of "
                                        "resources."},
-        {H("\"KernelMemory\":8388608"), "Specifying a kernel memory limit is deprecated and will be "
-                                        "removed in a future release."},
+        {H("\"KernelMemory\":8388608"),
+         "Specifying a kernel memory limit is deprecated and will be "
+         "removed in a future release."},
         {H("\"CpuPercent\":1"), "linux does not support CPU percent. Percent discarded."},
         {H("\"NetworkMode\":\"host\",\"PortBindings\":{\"80/tcp\":[]}"),
          "Published ports are discarded when using host network mode"},
@@ -391,7 +400,8 @@ static void test_warnings(void **state) {
  * runtime's name, the longer list of masked paths, and ShmSize asked for. */
 static void test_inspect_form(void **state) {
     static const char want[] =
-        "{\"Binds\":null,\"ContainerIDFile\":\"\",\"LogConfig\":{\"Type\":\"json-file\",\"Config\":{}},"
+        "{\"Binds\":null,\"ContainerIDFile\":\"\",\"LogConfig\":{\"Type\":\"json-file\",\"Config\":"
+        "{}},"
         "\"NetworkMode\":\"default\",\"PortBindings\":{},\"RestartPolicy\":{\"Name\":\"no\","
         "\"MaximumRetryCount\":0},\"AutoRemove\":false,\"VolumeDriver\":\"\",\"VolumesFrom\":null,"
         "\"CapAdd\":null,\"CapDrop\":null,\"CgroupnsMode\":\"host\",\"Dns\":[],\"DnsOptions\":[],"
@@ -411,11 +421,11 @@ static void test_inspect_form(void **state) {
         "\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]}";
     struct create_body b;
     auto_strv warnings = NULL;
-    auto_free char *error =
-        run(H("\"PortBindings\":{},\"RestartPolicy\":{\"Name\":\"no\"},\"Dns\":[],\"DnsOptions\":[],"
-              "\"DnsSearch\":[],\"BlkioWeightDevice\":[],\"BlkioDeviceReadBps\":[],\"Devices\":[],"
-              "\"MaskedPaths\":[],\"PidsLimit\":0,\"ConsoleSize\":[0]"),
-            &b, &warnings);
+    auto_free char *error = run(
+        H("\"PortBindings\":{},\"RestartPolicy\":{\"Name\":\"no\"},\"Dns\":[],\"DnsOptions\":[],"
+          "\"DnsSearch\":[],\"BlkioWeightDevice\":[],\"BlkioDeviceReadBps\":[],\"Devices\":[],"
+          "\"MaskedPaths\":[],\"PidsLimit\":0,\"ConsoleSize\":[0]"),
+        &b, &warnings);
     auto_free char *text = field_to_text(&host_config_table, &b.host);
 
     assert_null(error);
@@ -519,10 +529,13 @@ static void test_userns(void **state) {
 static void test_userns_capabilities(void **state) {
     static const struct userns_facts able = {.kernel_can = true};
     static const char *const inside[] = {
-        "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-        "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_OWNER", "SYS_CHROOT",
-        "SYS_PTRACE", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "SETFCAP",
-        "CHECKPOINT_RESTORE",
+        "CHOWN",          "DAC_OVERRIDE", "FOWNER",
+        "FSETID",         "KILL",         "SETGID",
+        "SETUID",         "SETPCAP",      "NET_BIND_SERVICE",
+        "NET_BROADCAST",  "NET_ADMIN",    "NET_RAW",
+        "IPC_OWNER",      "SYS_CHROOT",   "SYS_PTRACE",
+        "SYS_TTY_CONFIG", "MKNOD",        "LEASE",
+        "AUDIT_WRITE",    "SETFCAP",      "CHECKPOINT_RESTORE",
     };
     size_t n = 0;
 

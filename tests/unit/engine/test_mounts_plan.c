@@ -162,7 +162,8 @@ static void test_mounts(void **state) {
         {"\"Type\":\"volume\",\"Source\":\"v1\",\"Target\":\"/x\",\"ReadOnly\":true",
          VOLUME(NAMED("v1"), "/x", "z", "false")},
         {"\"Type\":\"volume\",\"Target\":\"/x\",\"ReadOnly\":true",
-         "invalid mount config for type \"volume\": must not set ReadOnly mode when using anonymous "
+         "invalid mount config for type \"volume\": must not set ReadOnly mode when using "
+         "anonymous "
          "volumes"},
         {"\"Type\":\"volume\",\"Source\":\"v1\",\"Target\":\"/x\",\"BindOptions\":{}",
          "invalid mount config for type \"volume\": field BindOptions must not be specified"},
@@ -230,8 +231,7 @@ static void test_tmpfs_mount_options(void **state) {
 static void test_collisions(void **state) {
     expect("{}", "{\"Binds\":[\"/etc:/x\",\"/usr:/x/\"]}", "Duplicate mount point: /x");
     expect("{}", "{\"Binds\":[\"/etc:/x\"],\"Tmpfs\":{\"/x\":\"\"}}", "Duplicate mount point: /x");
-    expect("{}",
-           "{\"Binds\":[\"/etc:/x\"],\"Mounts\":[{\"Type\":\"tmpfs\",\"Target\":\"/x\"}]}",
+    expect("{}", "{\"Binds\":[\"/etc:/x\"],\"Mounts\":[{\"Type\":\"tmpfs\",\"Target\":\"/x\"}]}",
            "Duplicate mount point: /x");
     expect("{\"Volumes\":{\"/v/\":{}}}", "{\"Binds\":[\"vv:/v\"]}",
            VOLUME(NAMED("vv"), "/v", "z", "true"));
@@ -256,10 +256,9 @@ static int find_source(void *arg, const char *container, const struct field_arra
 
 static void test_volumes_from(void **state) {
     struct field_array source = {0};
-    auto_free char *text =
-        plan("{\"Volumes\":{\"/v\":{}}}",
-             "{\"Binds\":[\"/etc:/b:ro\",\"vola:/va:nocopy\"],\"Tmpfs\":{\"/t\":\"\"}}", NULL,
-             &source);
+    auto_free char *text = plan(
+        "{\"Volumes\":{\"/v\":{}}}",
+        "{\"Binds\":[\"/etc:/b:ro\",\"vola:/va:nocopy\"],\"Tmpfs\":{\"/t\":\"\"}}", NULL, &source);
     struct volumes_from_lookup from = {find_source, &source};
     static const struct {
         const char *host, *want;
@@ -293,12 +292,12 @@ static void test_volumes_from(void **state) {
 
 static void test_flags(void **state) {
     struct field_array points = {0};
-    auto_free char *text =
-        plan("{\"Volumes\":{\"/v\":{}}}",
-             "{\"Binds\":[\"/nosuch9:/a\",\"vol:/b:nocopy\",\"/c\"],\"Mounts\":[{\"Type\":\"volume\","
-             "\"Source\":\"l\",\"Target\":\"/d\",\"VolumeOptions\":{\"Labels\":{\"x\":\"y\"},"
-             "\"NoCopy\":true}}]}",
-             NULL, &points);
+    auto_free char *text = plan(
+        "{\"Volumes\":{\"/v\":{}}}",
+        "{\"Binds\":[\"/nosuch9:/a\",\"vol:/b:nocopy\",\"/c\"],\"Mounts\":[{\"Type\":\"volume\","
+        "\"Source\":\"l\",\"Target\":\"/d\",\"VolumeOptions\":{\"Labels\":{\"x\":\"y\"},"
+        "\"NoCopy\":true}}]}",
+        NULL, &points);
     const struct mount_point *p = points.items;
 
     assert_int_equal(points.count, 5);
@@ -313,10 +312,21 @@ static void test_flags(void **state) {
 
 static void test_path_clean(void **state) {
     static const char *const cases[][2] = {
-        {"", "."},          {"/", "/"},         {"//a//b/", "/a/b"}, {"/a/./b/..", "/a"},
-        {"/..", "/"},       {"/../a", "/a"},    {"../a/..", ".."},   {"a/../..", ".."},
-        {"a/..", "."},      {"./a", "a"},       {"/a/../../b", "/b"}, {"../../x", "../../x"},
-        {"...", "..."},     {"/a/b/../../..", "/"}, {"a/b/../c", "a/c"},
+        {"", "."},
+        {"/", "/"},
+        {"//a//b/", "/a/b"},
+        {"/a/./b/..", "/a"},
+        {"/..", "/"},
+        {"/../a", "/a"},
+        {"../a/..", ".."},
+        {"a/../..", ".."},
+        {"a/..", "."},
+        {"./a", "a"},
+        {"/a/../../b", "/b"},
+        {"../../x", "../../x"},
+        {"...", "..."},
+        {"/a/b/../../..", "/"},
+        {"a/b/../c", "a/c"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -98,8 +98,7 @@ static char *namespaces_text(const struct oci_spec *s) {
     auto_buf out = BUF_INIT;
 
     for (size_t i = 0; i < s->lin.namespaces.count; i++) {
-        const struct oci_namespace *n =
-            field_array_at(&s->lin.namespaces, struct oci_namespace, i);
+        const struct oci_namespace *n = field_array_at(&s->lin.namespaces, struct oci_namespace, i);
 
         buf_printf(&out, "%s%s%s ", n->type, n->path ? "=" : "", str_or_empty(n->path));
     }
@@ -154,8 +153,9 @@ static void test_plain(void **state) {
 }
 
 static void test_rich(void **state) {
-    static const char config[] = "{\"Env\":[\"A=b\",\"HOSTNAME\"],\"Hostname\":\"h\",\"Domainname\":"
-                                 "\"d\",\"WorkingDir\":\"/tmp\",\"Volumes\":{\"/v1\":{}},\"Tty\":true}";
+    static const char config[] =
+        "{\"Env\":[\"A=b\",\"HOSTNAME\"],\"Hostname\":\"h\",\"Domainname\":"
+        "\"d\",\"WorkingDir\":\"/tmp\",\"Volumes\":{\"/v1\":{}},\"Tty\":true}";
     static const char host[] =
         "{\"Binds\":[\"/etc:/b:ro\",\"vola:/va\",\"/srv:/t:rw,z\"],\"Mounts\":[{\"Type\":\"tmpfs\","
         "\"Target\":\"/tm\"},{\"Type\":\"volume\",\"Source\":\"volb\",\"Target\":\"/vb\","
@@ -179,16 +179,15 @@ static void test_rich(void **state) {
 
     assert_null(error);
     mounts = mounts_text(&f.spec, 6);
-    assert_string_equal(
-        mounts, "/dev/shm tmpfs shm nosuid,noexec,nodev,mode=1777,size=1048576\n"
-                "/b bind /etc rbind,ro,rprivate\n"
-                "/t bind /srv rbind,rslave\n"
-                "/tf tmpfs tmpfs nosuid,nodev,rprivate,size=1m,exec\n"
-                "/tm tmpfs tmpfs noexec,nosuid,nodev,rprivate\n"
-                "/v1 bind /vol/anon rbind,rprivate\n"
-                "/va bind /vol/vola rbind,rprivate\n"
-                "/vb bind /vol/volb rbind,ro,rprivate\n" FILES(",ro")
-                "/u/x/y bind /usr bind,rprivate\n");
+    assert_string_equal(mounts, "/dev/shm tmpfs shm nosuid,noexec,nodev,mode=1777,size=1048576\n"
+                                "/b bind /etc rbind,ro,rprivate\n"
+                                "/t bind /srv rbind,rslave\n"
+                                "/tf tmpfs tmpfs nosuid,nodev,rprivate,size=1m,exec\n"
+                                "/tm tmpfs tmpfs noexec,nosuid,nodev,rprivate\n"
+                                "/v1 bind /vol/anon rbind,rprivate\n"
+                                "/va bind /vol/vola rbind,rprivate\n"
+                                "/vb bind /vol/volb rbind,ro,rprivate\n" FILES(
+                                    ",ro") "/u/x/y bind /usr bind,rprivate\n");
     namespaces = namespaces_text(&f.spec);
     assert_string_equal(namespaces, "mount network uts ipc cgroup ");
     env = strv_join(f.spec.process.env, " ");
@@ -297,9 +296,10 @@ static void test_joined(void **state) {
     facts.join_user = "/proc/7/ns/user";
     facts.idmap_base = 1 << 28;
     facts.idmap_size = 65536;
-    error = build(&f, "{}",
-                  "{\"NetworkMode\":\"container:a\",\"IpcMode\":\"container:a\",\"CapDrop\":[\"ALL\"]}",
-                  facts);
+    error =
+        build(&f, "{}",
+              "{\"NetworkMode\":\"container:a\",\"IpcMode\":\"container:a\",\"CapDrop\":[\"ALL\"]}",
+              facts);
     assert_null(error);
     namespaces = namespaces_text(&f.spec);
     assert_string_equal(namespaces, "mount network=/proc/7/ns/net uts pid ipc=/proc/7/ns/ipc "
@@ -344,11 +344,11 @@ static void test_idmap(void **state) {
 
 static void test_overrides(void **state) {
     struct fixture f;
-    auto_free char *error =
-        build(&f, "{}",
-              "{\"Binds\":[\"/etc:/etc/hosts\",\"/dev/shm:/dev/shm\",\"/sys/fs/cgroup:/sys/fs/cgroup\","
-              "\"/usr:/etc\"]}",
-              plain);
+    auto_free char *error = build(
+        &f, "{}",
+        "{\"Binds\":[\"/etc:/etc/hosts\",\"/dev/shm:/dev/shm\",\"/sys/fs/cgroup:/sys/fs/cgroup\","
+        "\"/usr:/etc\"]}",
+        plain);
     auto_free char *mounts = NULL;
 
     assert_null(error);
@@ -429,10 +429,10 @@ static void test_init(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),       cmocka_unit_test(test_rich),
-        cmocka_unit_test(test_privileged),  cmocka_unit_test(test_clipped_capabilities),
-        cmocka_unit_test(test_modes),       cmocka_unit_test(test_joined),
-        cmocka_unit_test(test_idmap),       cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_plain),         cmocka_unit_test(test_rich),
+        cmocka_unit_test(test_privileged),    cmocka_unit_test(test_clipped_capabilities),
+        cmocka_unit_test(test_modes),         cmocka_unit_test(test_joined),
+        cmocka_unit_test(test_idmap),         cmocka_unit_test(test_overrides),
         cmocka_unit_test(test_device_errors), cmocka_unit_test(test_limits),
         cmocka_unit_test(test_init),
     };

@@ -48,7 +48,8 @@ static void test_config_refused(void **state) {
         {"{}", NULL},
         {"{\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"" D0 "\"]}}", NULL},
         {"{\"rootfs\":{\"type\":\"foo\"}}", "invalid image config: rootfs type \"foo\""},
-        {"{\"rootfs\":{\"diff_ids\":[\"sha256:zz\"]}}", "invalid image config: diff id \"sha256:zz\""},
+        {"{\"rootfs\":{\"diff_ids\":[\"sha256:zz\"]}}",
+         "invalid image config: diff id \"sha256:zz\""},
         {"{\"rootfs\":{\"diff_ids\":[\"../../x\"]}}", "invalid image config: diff id \"../../x\""},
         {"{\"rootfs\":{\"diff_ids\":[\"" D0 "\"]},\"history\":[{\"empty_layer\":true}]}",
          "invalid image config: 1 layers in rootfs, 0 in the history"},
@@ -81,7 +82,8 @@ static void test_manifest(void **state) {
 
     assert_int_equal(oci_manifest_parse(text, strlen(text), &m, &e), 0);
     assert_int_equal(m.layers.count, 1);
-    assert_true(media_type_is_layer(field_array_at(&m.layers, struct oci_descriptor, 0)->media_type));
+    assert_true(
+        media_type_is_layer(field_array_at(&m.layers, struct oci_descriptor, 0)->media_type));
     back = field_to_text(&oci_manifest_table, &m);
     assert_string_equal(back, text);
     field_done(&oci_manifest_table, &m);
@@ -99,8 +101,8 @@ static void test_manifest_refused(void **state) {
          "invalid manifest: media type \"" MEDIA_OCI_INDEX "\""},
         {"{\"schemaVersion\":2,\"config\":{\"digest\":\"sha256:x\"},\"layers\":[]}",
          "invalid manifest: digest of the config: \"sha256:x\""},
-        {"{\"schemaVersion\":2,\"config\":{\"digest\":\"" D0
-         "\"},\"layers\":[{\"digest\":\"" D0 "\",\"size\":-1}]}",
+        {"{\"schemaVersion\":2,\"config\":{\"digest\":\"" D0 "\"},\"layers\":[{\"digest\":\"" D0
+         "\",\"size\":-1}]}",
          "invalid manifest: size of a layer"},
     };
 
@@ -117,9 +119,11 @@ static void test_index(void **state) {
     static const char text[] =
         "{\"schemaVersion\":2,\"mediaType\":\"" MEDIA_OCI_INDEX "\",\"manifests\":["
         "{\"digest\":\"" D0 "\",\"platform\":{\"os\":\"unknown\",\"architecture\":\"unknown\"}},"
-        "{\"digest\":\"" D0 "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":"
+        "{\"digest\":\"" D0
+        "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":"
         "\"v6\"}},"
-        "{\"digest\":\"" D0 "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":"
+        "{\"digest\":\"" D0
+        "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"arm\",\"variant\":"
         "\"v7\"}},"
         "{\"digest\":\"" D1 "\",\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}]}";
     auto_err e = ERR_INIT;
@@ -147,7 +151,8 @@ static void test_digest(void **state) {
 }
 
 static void test_archive(void **state) {
-    static const char text[] = "{\"Config\":\"a.json\",\"RepoTags\":null,\"Layers\":[\"l/layer.tar\"]}";
+    static const char text[] =
+        "{\"Config\":\"a.json\",\"RepoTags\":null,\"Layers\":[\"l/layer.tar\"]}";
     auto_err e = ERR_INIT;
     auto_free char *back = NULL;
     struct archive_image a;
@@ -161,9 +166,12 @@ static void test_archive(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config_round_trip), cmocka_unit_test(test_config_refused),
-        cmocka_unit_test(test_manifest),          cmocka_unit_test(test_manifest_refused),
-        cmocka_unit_test(test_index),             cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_config_round_trip),
+        cmocka_unit_test(test_config_refused),
+        cmocka_unit_test(test_manifest),
+        cmocka_unit_test(test_manifest_refused),
+        cmocka_unit_test(test_index),
+        cmocka_unit_test(test_digest),
         cmocka_unit_test(test_archive),
     };
 

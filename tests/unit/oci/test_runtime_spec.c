@@ -23,12 +23,14 @@ static const char bundle[] =
     "\"/b\",\"type\":\"bind\",\"source\":\"/etc\",\"options\":[\"rbind\",\"ro\"],\"uidMappings\":[{"
     "\"containerID\":0,\"hostID\":100000,\"size\":65536}]}],\"annotations\":{\"a\":\"b\"},"
     "\"linux\":{\"uidMappings\":[{\"containerID\":0,\"hostID\":100000,\"size\":65536}],\"sysctl\":{"
-    "\"kernel.domainname\":\"d\"},\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"},{"
+    "\"kernel.domainname\":\"d\"},\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"},"
+    "{"
     "\"allow\":true,\"type\":\"c\",\"major\":10,\"minor\":0,\"access\":\"r\"}],\"memory\":{"
     "\"limit\":67108864,\"swap\":-1,\"swappiness\":0,\"disableOOMKiller\":false},\"cpu\":{"
     "\"shares\":512,\"quota\":50000,\"period\":100000,\"cpus\":\"0\"},\"pids\":{\"limit\":100},"
     "\"blockIO\":{\"weight\":0,\"throttleReadBpsDevice\":[{\"major\":254,\"minor\":0,\"rate\":"
-    "1000000}]},\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":9}],\"unified\":{\"memory.high\":"
+    "1000000}]},\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":9}],\"unified\":{\"memory."
+    "high\":"
     "\"1\"}},\"cgroupsPath\":\"/docker/x\",\"namespaces\":[{\"type\":\"mount\"},{\"type\":"
     "\"network\",\"path\":\"/proc/1/ns/net\"}],\"devices\":[{\"path\":\"/dev/fuse\",\"type\":\"c\","
     "\"major\":10,\"minor\":229,\"fileMode\":384,\"uid\":0,\"gid\":0}],\"seccomp\":{"
@@ -71,8 +73,7 @@ static void test_members(void **state) {
     assert_int_equal(s.process.user.additional_gids.count, 2);
     assert_int_equal(s.process.user.additional_gids.items[1], 5);
     assert_true(field_array_at(&s.process.rlimits, struct oci_rlimit, 0)->hard == UINT64_MAX);
-    assert_false(
-        field_array_at(&s.lin.resources->devices, struct oci_device_rule, 0)->major.set);
+    assert_false(field_array_at(&s.lin.resources->devices, struct oci_device_rule, 0)->major.set);
     assert_true(field_array_at(&s.lin.resources->devices, struct oci_device_rule, 1)->minor.set);
     assert_true(s.lin.resources->memory->swappiness.set);
     assert_int_equal(s.lin.resources->memory->disable_oom_killer, 0);
@@ -86,7 +87,8 @@ static void test_check(void **state) {
     static const struct {
         const char *text, *error;
     } cases[] = {
-        {"{\"ociVersion\":\"1.1.0\",\"process\":{\"args\":[\"x\"],\"cwd\":\"/\"},\"root\":{\"path\":"
+        {"{\"ociVersion\":\"1.1.0\",\"process\":{\"args\":[\"x\"],\"cwd\":\"/"
+         "\"},\"root\":{\"path\":"
          "\"r\"}}",
          NULL},
         {"{\"ociVersion\":\"2.0\"}", "unsupported ociVersion: \"2.0\""},
@@ -96,16 +98,20 @@ static void test_check(void **state) {
          "Cwd must be an absolute path"},
         {"{\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"],\"cwd\":\"/\"}}",
          "Root must be specified"},
-        {"{\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"],\"cwd\":\"/\"},\"root\":{\"path\":"
+        {"{\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"],\"cwd\":\"/"
+         "\"},\"root\":{\"path\":"
          "\"r\"},\"mounts\":[{\"destination\":\"x\"}]}",
          "mount destination is not absolute: x"},
-        {"{\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"],\"cwd\":\"/\"},\"root\":{\"path\":"
+        {"{\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"],\"cwd\":\"/"
+         "\"},\"root\":{\"path\":"
          "\"r\"},\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]}}",
          "namespace given twice: pid"},
-        {"{\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"],\"cwd\":\"/\"},\"root\":{\"path\":"
+        {"{\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"],\"cwd\":\"/"
+         "\"},\"root\":{\"path\":"
          "\"r\"},\"linux\":{\"namespaces\":[{\"type\":\"foo\"}]}}",
          "unknown namespace type: foo"},
-        {"{\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"],\"cwd\":\"/\"},\"root\":{\"path\":"
+        {"{\"ociVersion\":\"1.0.2\",\"process\":{\"args\":[\"x\"],\"cwd\":\"/"
+         "\"},\"root\":{\"path\":"
          "\"r\"},\"linux\":{\"namespaces\":[{\"type\":\"ipc\",\"path\":\"a\"}]}}",
          "namespace path is not absolute: a"},
     };
