@@ -29,7 +29,7 @@ static void client_free(struct monitor *m, struct monitor_client *c) {
 
 static void tell(struct monitor *m, const struct monitor_client *c, enum mon_type type) {
     if (!c->silent && c->generation == m->generation)
-        control_send(m, &(struct mon_msg){ .type = type, .client = c->id });
+        control_send(m, &(struct mon_msg){.type = type, .client = c->id});
 }
 
 static void client_drop(struct monitor *m, struct monitor_client *c) {
@@ -37,7 +37,10 @@ static void client_drop(struct monitor *m, struct monitor_client *c) {
     client_free(m, c);
 }
 
-static bool is_typing(const struct monitor *m, const struct monitor_client *c);
+/* Does its input go to the process? */
+static bool is_typing(const struct monitor *m, const struct monitor_client *c) {
+    return (c->flags & MON_ATTACH_STDIN) && !c->ending && m->phase == PHASE_RUNNING;
+}
 
 /* Output does not reach it any more; what it wrote before it went is still read. */
 static void client_lost(struct monitor *m, struct monitor_client *c) {
@@ -86,13 +89,28 @@ static void client_end(struct monitor *m, struct monitor_client *c) {
         client_shut(m, c);
 }
 
-void client_add(struct monitor *m, const struct mon_msg *msg, const char *keys, int fd) {
+/* n bytes of input lie at m->input + DETACH_KEYS_MAX: the detach keys are taken out, the rest is the
+ * process'. */
+static void typed(struct monitor *m, struct monitor_client *c, size_t n) {
+    bool match = false;
+
+    n = detach_filter(&c->detach, m->input + DETACH_KEYS_MAX, n, m->input, &match);
+    if (n > 0)
+        stdio_input(m, n);
+    if (match) {
+        tell(m, c, MON_DETACHED);
+        c->silent = true;
+        client_end(m, c);
+    }
+}
+
+void client_add(struct monitor *m, const struct mon_msg *msg, const char *text, int fd) {
     struct monitor_client *c = NULL;
 
     if (m->client_count < MONITOR_CLIENTS_MAX)
         c = calloc(1, sizeof *c);
     if (!c) {
-        control_send(m, &(struct mon_msg){ .type = MON_CLIENT_GONE, .client = msg->client });
+        control_send(m, &(struct mon_msg){.type = MON_CLIENT_GONE, .client = msg->client});
         fd_close(fd);
         return;
     }
@@ -100,12 +118,18 @@ void client_add(struct monitor *m, const struct mon_msg *msg, const char *keys, 
     c->generation = m->generation;
     c->flags = msg->flags;
     c->fd = fd;
-    c->detach.len = msg->text_len;
-    memcpy(c->detach.keys, keys, msg->text_len); /* the caller has checked the length */
+    c->detach.len = (size_t)msg->rows;
+    memcpy(c->detach.keys, text, c->detach.len); /* the caller has checked the lengths */
     list_append(&m->clients, &c->node);
     m->client_count++;
-    if (m->phase >= PHASE_FLUSHING)
+    if (m->phase >= PHASE_FLUSHING) {
         client_end(m, c);
+    } else if (msg->text_len > c->detach.len && is_typing(m, c) && stdio_wants_input(m)) {
+        size_t early = msg->text_len - c->detach.len;
+
+        memcpy(m->input + DETACH_KEYS_MAX, text + c->detach.len, early);
+        typed(m, c, early);
+    }
 }
 
 /* ---- output ---------------------------------------------------------------------------------- */
@@ -131,7 +155,7 @@ static bool queue_put(struct monitor *m, struct monitor_client *c, const char *p
 
 /* -EAGAIN when the socket is full; another -errno when the client has gone. */
 static ssize_t send_parts(struct monitor_client *c, struct iovec *iov, size_t count) {
-    struct msghdr msg = { .msg_iov = iov, .msg_iovlen = count };
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = count};
     ssize_t n;
 
     do
@@ -143,11 +167,16 @@ static ssize_t send_parts(struct monitor_client *c, struct iovec *iov, size_t co
 /* False: the client has gone. */
 static bool client_write(struct monitor *m, struct monitor_client *c, enum log_stream stream,
                          const char *p, size_t n) {
-    const unsigned char header[MUX_HEADER] = { (unsigned char)(stream + 1), 0, 0, 0,
-                                               (unsigned char)(n >> 24), (unsigned char)(n >> 16),
-                                               (unsigned char)(n >> 8), (unsigned char)n };
+    const unsigned char header[MUX_HEADER] = {(unsigned char)(stream + 1),
+                                              0,
+                                              0,
+                                              0,
+                                              (unsigned char)(n >> 24),
+                                              (unsigned char)(n >> 16),
+                                              (unsigned char)(n >> 8),
+                                              (unsigned char)n};
     size_t head = c->flags & MON_ATTACH_MUX ? MUX_HEADER : 0, sent = 0;
-    struct iovec iov[2] = { { (void *)header, head }, { (void *)p, n } };
+    struct iovec iov[2] = {{(void *)header, head}, {(void *)p, n}};
 
     if (c->len == 0) {
         ssize_t r = send_parts(c, iov, 2);
@@ -163,13 +192,14 @@ static bool client_write(struct monitor *m, struct monitor_client *c, enum log_s
 }
 
 static bool wants(const struct monitor_client *c, enum log_stream stream) {
-    return !c->ending && (c->flags & (stream == LOG_STDOUT ? MON_ATTACH_STDOUT : MON_ATTACH_STDERR));
+    return !c->ending &&
+           (c->flags & (stream == LOG_STDOUT ? MON_ATTACH_STDOUT : MON_ATTACH_STDERR));
 }
 
 void clients_write(struct monitor *m, enum log_stream stream, const char *p, size_t n) {
     struct monitor_client *c, *next;
 
-    list_for_each_safe(c, next, &m->clients, node) {
+    list_for_each_safe (c, next, &m->clients, node) {
         if (wants(c, stream) && !client_write(m, c, stream, p, n))
             client_lost(m, c);
     }
@@ -182,7 +212,7 @@ static bool is_full(const struct monitor_client *c) {
 bool clients_block(const struct monitor *m, enum log_stream stream) {
     const struct monitor_client *c;
 
-    list_for_each(c, &m->clients, node) {
+    list_for_each (c, &m->clients, node) {
         if (wants(c, stream) && is_full(c))
             return true;
     }
@@ -192,7 +222,7 @@ bool clients_block(const struct monitor *m, enum log_stream stream) {
 /* False: the client has gone. */
 static bool queue_send(struct monitor *m, struct monitor_client *c) {
     while (c->len > 0) {
-        struct iovec iov = { c->queue + c->head, c->len };
+        struct iovec iov = {c->queue + c->head, c->len};
         ssize_t n = send_parts(c, &iov, 1);
 
         if (n == -EAGAIN)
@@ -208,11 +238,6 @@ static bool queue_send(struct monitor *m, struct monitor_client *c) {
 }
 
 /* ---- input ----------------------------------------------------------------------------------- */
-
-/* Does its input go to the process? */
-static bool is_typing(const struct monitor *m, const struct monitor_client *c) {
-    return (c->flags & MON_ATTACH_STDIN) && !c->ending && m->phase == PHASE_RUNNING;
-}
 
 /*
  * The client has ended its input. For one without stdin (docker closes its side at once) that means
@@ -235,7 +260,6 @@ static void input_ended(struct monitor *m, struct monitor_client *c) {
 
 static void input_read(struct monitor *m, struct monitor_client *c) {
     char *in = m->input + DETACH_KEYS_MAX;
-    bool match = false;
     ssize_t n;
 
     if (!is_typing(m, c)) {
@@ -251,14 +275,7 @@ static void input_read(struct monitor *m, struct monitor_client *c) {
         return;
     }
     monitor_touch(m);
-    n = (ssize_t)detach_filter(&c->detach, in, (size_t)n, m->input, &match);
-    if (n > 0)
-        stdio_input(m, (size_t)n);
-    if (match) {
-        tell(m, c, MON_DETACHED);
-        c->silent = true;
-        client_end(m, c);
-    }
+    typed(m, c, (size_t)n);
 }
 
 /* ---- the round ------------------------------------------------------------------------------- */
@@ -266,7 +283,7 @@ static void input_read(struct monitor *m, struct monitor_client *c) {
 void clients_poll(struct monitor *m) {
     struct monitor_client *c;
 
-    list_for_each(c, &m->clients, node) {
+    list_for_each (c, &m->clients, node) {
         short events = 0;
         bool full = is_full(c);
 
@@ -324,7 +341,7 @@ static void client_ready(struct monitor *m, struct monitor_client *c, short reve
 void clients_ready(struct monitor *m) {
     struct monitor_client *c, *next;
 
-    list_for_each_safe(c, next, &m->clients, node) {
+    list_for_each_safe (c, next, &m->clients, node) {
         if (is_overdue(m, c))
             client_drop(m, c);
         else if (c->poll && c->poll->revents)
@@ -335,7 +352,7 @@ void clients_ready(struct monitor *m) {
 void clients_end(struct monitor *m) {
     struct monitor_client *c, *next;
 
-    list_for_each_safe(c, next, &m->clients, node) {
+    list_for_each_safe (c, next, &m->clients, node) {
         c->silent = true; /* EXIT says it */
         client_end(m, c);
     }
@@ -344,8 +361,8 @@ void clients_end(struct monitor *m) {
 bool clients_are_flushed(const struct monitor *m) {
     const struct monitor_client *c;
 
-    list_for_each(c, &m->clients, node) {
-        if (!c->lingering)
+    list_for_each (c, &m->clients, node) {
+        if (!c->lingering && c->len > 0)
             return false;
     }
     return true;
@@ -354,7 +371,7 @@ bool clients_are_flushed(const struct monitor *m) {
 void clients_trim(struct monitor *m) {
     struct monitor_client *c;
 
-    list_for_each(c, &m->clients, node) {
+    list_for_each (c, &m->clients, node) {
         if (c->len == 0)
             free(take_ptr(c->queue));
     }

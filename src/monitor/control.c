@@ -63,7 +63,7 @@ void control_send(struct monitor *m, const struct mon_msg *msg) {
 }
 
 static void resize(struct monitor *m, const struct mon_msg *msg) {
-    struct winsize ws = { .ws_row = (unsigned short)msg->rows, .ws_col = (unsigned short)msg->cols };
+    struct winsize ws = {.ws_row = (unsigned short)msg->rows, .ws_col = (unsigned short)msg->cols};
 
     if (msg->rows < 0 || msg->rows > UINT16_MAX || msg->cols < 0 || msg->cols > UINT16_MAX)
         return;
@@ -74,11 +74,12 @@ static void resize(struct monitor *m, const struct mon_msg *msg) {
 static void handle(struct monitor *m, const struct packet *p, int fd) {
     switch (p->msg.type) {
     case MON_ATTACH:
-        if (fd >= 0 && p->msg.text_len <= DETACH_KEYS_MAX) {
+        if (fd >= 0 && p->msg.rows >= 0 && p->msg.rows <= DETACH_KEYS_MAX &&
+            (uint32_t)p->msg.rows <= p->msg.text_len) {
             client_add(m, &p->msg, p->text, fd);
             return;
         }
-        control_send(m, &(struct mon_msg){ .type = MON_CLIENT_GONE, .client = p->msg.client });
+        control_send(m, &(struct mon_msg){.type = MON_CLIENT_GONE, .client = p->msg.client});
         break;
     case MON_RESIZE:
         resize(m, &p->msg);
@@ -120,7 +121,7 @@ void control_receive(struct monitor *m) {
 
 void control_accept(struct monitor *m) {
     int fd = accept4(m->o.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    struct mon_msg hello = { .type = MON_STATUS, .pid = m->o.pid, .start_time = m->o.start_time };
+    struct mon_msg hello = {.type = MON_STATUS, .pid = m->o.pid, .start_time = m->o.start_time};
 
     if (fd < 0)
         return;

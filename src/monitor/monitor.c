@@ -31,9 +31,9 @@
 #define LEAVE_MAX_NS   (12 * NS_PER_SEC)
 #define CGROUP_WAIT_MS 2000
 /* When to look at the counter again after an OOM event; doubled each time. */
-#define OOM_CHECK_NS   (5 * NS_PER_MS)
+#define OOM_CHECK_NS     (5 * NS_PER_MS)
 #define OOM_CHECK_MAX_NS (320 * NS_PER_MS)
-#define TRIM_NS        NS_PER_SEC
+#define TRIM_NS          NS_PER_SEC
 
 #define POLL_MAX (MONITOR_CLIENTS_MAX + MKNOD_HELPERS_MAX + 16)
 
@@ -48,7 +48,7 @@ struct pollfd *monitor_poll_add(struct monitor *m, int fd, short events) {
     if (fd < 0 || poll_count == POLL_MAX) /* the clients are counted: it is never full */
         return NULL;
     p = &poll_set[poll_count++];
-    *p = (struct pollfd){ .fd = fd, .events = events };
+    *p = (struct pollfd){.fd = fd, .events = events};
     return p;
 }
 
@@ -61,7 +61,8 @@ void monitor_touch(struct monitor *m) {
     m->trim_ns = m->now_ns + TRIM_NS;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------ */
+/* ---- memory ------------------------------------------------------------------------------------
+ */
 
 static void drop_pages(char *p, size_t n) {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -83,7 +84,8 @@ static void trim(struct monitor *m) {
     clients_trim(m);
 }
 
-/* ---- out of memory ----------------------------------------------------------------------------- */
+/* ---- out of memory -----------------------------------------------------------------------------
+ */
 
 static void oom_look(struct monitor *m) {
     uint64_t kills;
@@ -92,7 +94,7 @@ static void oom_look(struct monitor *m) {
         return;
     if (kills > m->oom_kills) {
         m->oom_kills = kills;
-        control_send(m, &(struct mon_msg){ .type = MON_OOM });
+        control_send(m, &(struct mon_msg){.type = MON_OOM});
     }
 }
 
@@ -112,7 +114,8 @@ static void oom_ready(struct monitor *m, const struct pollfd *p) {
     }
 }
 
-/* ---- mknod --------------------------------------------------------------------------------------- */
+/* ---- mknod
+ * --------------------------------------------------------------------------------------- */
 
 static const struct pollfd *mknod_poll(struct monitor *m) {
     const struct pollfd *p = NULL;
@@ -138,7 +141,8 @@ static void mknod_ready(struct monitor *m, const struct pollfd *p) {
         mknod_server_done(&m->mknod);
 }
 
-/* ---- the end of the process ---------------------------------------------------------------------- */
+/* ---- the end of the process
+ * ---------------------------------------------------------------------- */
 
 static void enter(struct monitor *m, enum monitor_phase phase) {
     m->phase = phase;
@@ -151,12 +155,12 @@ static void exit_record(struct monitor *m, const siginfo_t *info) {
     int n;
 
     oom_look(m);
-    m->exit = (struct mon_msg){ .type = MON_EXIT,
-                                .pid = m->o.pid,
-                                .start_time = m->o.start_time,
-                                .status = status,
-                                .oom = m->oom_kills > 0 && status == 128 + SIGKILL,
-                                .time_ns = clock_real_ns() };
+    m->exit = (struct mon_msg){.type = MON_EXIT,
+                               .pid = m->o.pid,
+                               .start_time = m->o.start_time,
+                               .status = status,
+                               .oom = m->oom_kills > 0 && status == 128 + SIGKILL,
+                               .time_ns = clock_real_ns()};
     n = snprintf(text, sizeof text, "%d %d %lld\n", m->exit.status, m->exit.oom,
                  (long long)m->exit.time_ns);
     /* Where it cannot be written, fenced still hears it as long as it is there. */
@@ -167,7 +171,7 @@ static void exit_record(struct monitor *m, const siginfo_t *info) {
 }
 
 static void process_ready(struct monitor *m, const struct pollfd *p) {
-    siginfo_t info = { 0 };
+    siginfo_t info = {0};
     int r;
 
     if (!p || !p->revents || m->phase != PHASE_RUNNING)
@@ -212,7 +216,6 @@ static void advance(struct monitor *m) {
             mknod_server_done(&m->mknod);
         leave_cgroups(m);
         m->now_ns = clock_mono_ns(); /* that may have taken its time */
-        clients_end(m);
     }
     if (m->phase == PHASE_FLUSHING && (clients_are_flushed(m) || since >= FLUSH_MAX_NS)) {
         if (m->conn < 0)
@@ -220,7 +223,9 @@ static void advance(struct monitor *m) {
         enter(m, PHASE_REPORTING);
         since = 0;
         m->report_pause_ns = NS_PER_MS / 2;
+        /* EXIT before the clients see their end: whoever then asks fenced finds the exit code. */
         control_send(m, &m->exit);
+        clients_end(m);
     }
     if (m->phase == PHASE_REPORTING && (control_is_idle(m) || since >= REPORT_MAX_NS)) {
         enter(m, PHASE_LEAVING);
@@ -253,17 +258,18 @@ static void advance_wake(struct monitor *m) {
     }
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------ */
+/* ---- the loop
+ * ------------------------------------------------------------------------------------ */
 
 static int wait_for_events(struct monitor *m) {
-    struct timespec ts = { 0 };
+    struct timespec ts = {0};
     int r;
 
     if (wake_ns) {
         int64_t left = wake_ns - clock_mono_ns();
 
         if (left > 0)
-            ts = (struct timespec){ left / NS_PER_SEC, left % NS_PER_SEC };
+            ts = (struct timespec){left / NS_PER_SEC, left % NS_PER_SEC};
     }
     r = ppoll(poll_set, poll_count, wake_ns ? &ts : NULL, NULL);
     if (r < 0 && errno != EINTR)
@@ -313,10 +319,10 @@ static int round_once(struct monitor *m) {
 }
 
 static void log_begin(struct monitor *m) {
-    const struct log_writer_options lo = { .path = m->o.log_path,
-                                           .attrs = m->o.log_attrs,
-                                           .max_size = m->o.log_max_size,
-                                           .max_file = m->o.log_max_file };
+    const struct log_writer_options lo = {.path = m->o.log_path,
+                                          .attrs = m->o.log_attrs,
+                                          .max_size = m->o.log_max_size,
+                                          .max_file = m->o.log_max_file};
 
     if (!str_eq(m->o.log_driver, "json-file") || str_empty(m->o.log_path))
         return;
@@ -325,8 +331,8 @@ static void log_begin(struct monitor *m) {
 }
 
 static void close_on_exec(const struct monitor_options *o) {
-    const int fds[] = { o->conn_fd,  o->listen_fd, o->state_dir_fd, o->pidfd,      o->stdin_fd,
-                        o->stdout_fd, o->stderr_fd, o->tty_fd,       o->overlay_fd, o->seccomp_fd };
+    const int fds[] = {o->conn_fd,   o->listen_fd, o->state_dir_fd, o->pidfd,      o->stdin_fd,
+                       o->stdout_fd, o->stderr_fd, o->tty_fd,       o->overlay_fd, o->seccomp_fd};
 
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (fds[i] >= 0)

@@ -15,11 +15,11 @@
 #include "runtime/cgroup.h"
 #include "runtime/mknod.h"
 
-#define MONITOR_BATCH        (64u << 10) /* one read of output, or of a client's input */
-#define MONITOR_QUEUE_MAX    (256u << 10)
-#define MONITOR_CLIENTS_MAX  256
-#define MONITOR_STALL_NS     (INT64_C(10) * 1000000000)
-#define MONITOR_OUTBOX_MAX   32
+#define MONITOR_BATCH       (64u << 10) /* one read of output, or of a client's input */
+#define MONITOR_QUEUE_MAX   (256u << 10)
+#define MONITOR_CLIENTS_MAX 256
+#define MONITOR_STALL_NS    (INT64_C(10) * 1000000000)
+#define MONITOR_OUTBOX_MAX  32
 
 enum monitor_phase {
     PHASE_RUNNING,
@@ -38,13 +38,13 @@ struct monitor_client {
     int fd;
     struct detach detach;
     bool input_ended;
-    bool ending;    /* gets what is queued and is closed then */
-    bool lingering; /* all sent and shut down; the other side's close is waited for */
-    bool silent;    /* its end is no news */
-    bool hung_up;   /* poll would report it forever */
-    bool blocked;   /* its queue cannot take another batch */
+    bool ending;      /* gets what is queued and is closed then */
+    bool lingering;   /* all sent and shut down; the other side's close is waited for */
+    bool silent;      /* its end is no news */
+    bool hung_up;     /* poll would report it forever */
+    bool blocked;     /* its queue cannot take another batch */
     int64_t stall_ns; /* blocked, ending or lingering: since when without progress */
-    char *queue;    /* MONITOR_QUEUE_MAX bytes, or NULL */
+    char *queue;      /* MONITOR_QUEUE_MAX bytes, or NULL */
     size_t head, len;
     struct pollfd *poll; /* of the current round, or NULL */
 };
@@ -102,7 +102,8 @@ void monitor_wake_at(struct monitor *m, int64_t at_ns);
 /* Buffers were touched: trim them after a quiet second. */
 void monitor_touch(struct monitor *m);
 
-/* ---- control.c: the connection to fenced ------------------------------------------------------ */
+/* ---- control.c: the connection to fenced ------------------------------------------------------
+ */
 void control_init(struct monitor *m);
 /* Everything that has arrived. */
 void control_receive(struct monitor *m);
@@ -114,9 +115,10 @@ void control_flush(struct monitor *m);
 /* Has fenced taken everything that was sent (or is it away)? */
 bool control_is_idle(struct monitor *m);
 
-/* ---- client.c: attached clients ---------------------------------------------------------------- */
+/* ---- client.c: attached clients ----------------------------------------------------------------
+ */
 /* Takes fd. */
-void client_add(struct monitor *m, const struct mon_msg *msg, const char *keys, int fd);
+void client_add(struct monitor *m, const struct mon_msg *msg, const char *text, int fd);
 /* Output of the process, at most MONITOR_BATCH bytes, to those who want it. */
 void clients_write(struct monitor *m, enum log_stream stream, const char *p, size_t n);
 /* Is one of them so far behind that this stream must wait? */
@@ -129,7 +131,8 @@ void clients_end(struct monitor *m);
 bool clients_are_flushed(const struct monitor *m);
 void clients_trim(struct monitor *m);
 
-/* ---- stdio.c: the process' side ----------------------------------------------------------------- */
+/* ---- stdio.c: the process' side -----------------------------------------------------------------
+ */
 void stdio_init(struct monitor *m);
 void stdio_poll(struct monitor *m);
 /* Output of this round, then pending input. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The container's mounts, made by its first process inside its own namespaces. Targets are looked up
- * with RESOLVE_IN_ROOT and mounted on by descriptor; no path is used twice.
+ * The container's mounts, made by its first process inside its own namespaces. Targets are looked
+ * up with RESOLVE_IN_ROOT and mounted on by descriptor; no path is used twice.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -85,7 +85,7 @@ static int open_target(int root, const char *path, int source) {
                                : path_mkfile_in(root, path, 0644, NO_OWNER, NO_OWNER);
 }
 
-/* The kernel says EINVAL for a file on a directory or the reverse; Docker's words start from this. */
+/* The kernel says EINVAL for a file on a directory or the reverse; Docker's words need ENOTDIR. */
 static int check_types(int source, int target) {
     struct stat a, b;
     if (fstat(source, &a) < 0 || fstat(target, &b) < 0)
@@ -149,7 +149,7 @@ static void link_controllers(int dir, const char *name) {
         return;
     auto_strv names = str_split(name, ',');
     strv_for_each(n, names) {
-        (void)symlinkat(name, dir, n); /* exists: fine */
+        (void)!symlinkat(name, dir, n); /* exists: fine */
     }
 }
 
