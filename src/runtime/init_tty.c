@@ -21,7 +21,7 @@ static int open_master(int root) {
     auto_fd master = path_open_in(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY, 0);
     if (master < 0)
         return master;
-    /* The container may have put anything there (exec): only the real thing is asked for a slave. */
+    /* The container may have put anything there (exec): only the real one is asked for a slave. */
     struct statfs fs;
     if (fstatfs(master, &fs) < 0)
         return -errno;

@@ -62,7 +62,7 @@ static void layers_done(struct layers *l) {
 }
 
 /* "a volatile mount was here and may have lost data": the kernel refuses the next mount. Whoever
- * mounts volatile again accepts that; for others the flag of an older start means nothing either. */
+ * mounts volatile again accepts that; for others the flag of an older start means nothing. */
 static void remove_volatile_mark(int work) {
     if (unlinkat(work, "work/incompat/volatile/dirty", 0) == 0 || errno == ENOENT) {
         (void)unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR); /* usually not there */

@@ -52,6 +52,8 @@ struct setup {
     int tty, listener; /* from B */
     int overlay;       /* A keeps it until the monitor has reported the exit */
     char *host_if;     /* a veth that we made and that still lies in our namespace */
+    int state_dir, monitor_socket;
+    int64_t start_time; /* of B */
 };
 
 /* ---- A ------------------------------------------------------------------------------------- */
@@ -70,8 +72,12 @@ int setup_clone(struct setup *s, struct err *e);
 void setup_privileged_settings(struct setup *s);
 /* Serves B's messages until it has executed the program; its error otherwise. */
 int setup_wait_for_exec(struct setup *s, enum sync_kind *kind, struct err *e);
-/* pid file, socket, STARTED, and execution of the monitor. Returns on failure only. */
+/* pid file and socket; while B is at work. */
+int setup_prepare_monitor(struct setup *s, struct err *e);
+/* STARTED, and execution of the monitor. Returns on failure only. */
 int setup_hand_over(struct setup *s, struct err *e);
+/* Removes what setup_prepare_monitor() made. */
+void setup_undo_monitor(struct setup *s);
 /* Ends B and waits for it. */
 void setup_kill(struct setup *s);
 

@@ -156,11 +156,10 @@ static int write_maps(struct setup *s, struct err *e) {
 }
 
 static int send_root(struct setup *s, struct err *e) {
-    int root;
+    auto_fd root = -1;
     int r = rootfs_make(&s->request.rootfs, s->request.spec.root.path, &s->map, &root, e);
     if (r < 0)
         return r;
-    auto_fd owned = root;
     r = dev_make_elsewhere(&s->request.spec, root, &s->map, e);
     if (r < 0)
         return r;
@@ -190,7 +189,7 @@ static int after_clone(struct setup *s, struct err *e) {
         if (r < 0)
             err_sys(e, r, "lost the container's first process");
     }
-    return r;
+    return r < 0 ? r : setup_prepare_monitor(s, e);
 }
 
 /* B tells more than a broken socket does: its own error wins over ours when it has gone. */
@@ -208,6 +207,7 @@ static int prefer_error_of_first(struct setup *s, int r, enum sync_kind *kind, s
 
 static void undo(struct setup *s) {
     setup_kill(s);
+    setup_undo_monitor(s);
     if (s->host_if) {
         /* The end of its namespace takes the peer along, but some time later. */
         auto_fd nl = nl_open(NETLINK_ROUTE);

@@ -69,10 +69,13 @@ int setup_exec(struct setup *s, enum sync_kind *kind, struct err *e) {
         r = setup_clone(s, e);
     if (r >= 0) {
         setup_privileged_settings(s);
-        r = setup_wait_for_exec(s, kind, e);
+        r = setup_prepare_monitor(s, e);
     }
+    if (r >= 0)
+        r = setup_wait_for_exec(s, kind, e);
     if (r >= 0)
         r = setup_hand_over(s, e);
     setup_kill(s);
+    setup_undo_monitor(s);
     return r;
 }

@@ -58,17 +58,16 @@ static char *mknod_allowed(const struct oci_spec *spec) {
 }
 
 /* Strings are borrowed from the request, except mknod_allow and the vectors. */
-static void fill_options(const struct setup *s, int state_dir, int listener, int64_t start_time,
-                         struct monitor_options *o) {
+static void fill_options(const struct setup *s, struct monitor_options *o) {
     const struct rt_request *req = &s->request;
     monitor_options_init(o);
     o->id = req->id;
     o->conn_fd = s->conn;
-    o->listen_fd = listener;
-    o->state_dir_fd = state_dir;
+    o->listen_fd = s->monitor_socket;
+    o->state_dir_fd = s->state_dir;
     o->pidfd = s->pidfd;
     o->pid = s->pid;
-    o->start_time = start_time;
+    o->start_time = s->start_time;
     o->stdin_fd = s->stdio.in[1];
     o->stdout_fd = s->stdio.out[0];
     o->stderr_fd = s->stdio.err[0];
@@ -108,49 +107,56 @@ static int keep_descriptors(const struct monitor_options *o, int null) {
     return r;
 }
 
-static int tell_started(const struct setup *s, int64_t start_time) {
+static int tell_started(const struct setup *s) {
     struct mon_msg m = {.magic = MON_MAGIC,
                         .version = MON_VERSION,
                         .type = MON_STARTED,
                         .pid = s->pid,
-                        .start_time = start_time};
+                        .start_time = s->start_time};
     return fdpass_send(s->conn, &m, sizeof(m), &s->pidfd, 1);
 }
 
-int setup_hand_over(struct setup *s, struct err *e) {
+int setup_prepare_monitor(struct setup *s, struct err *e) {
     const struct rt_request *req = &s->request;
-    auto_fd dir = open(str_or_empty(req->state_dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
+    s->state_dir = open(str_or_empty(req->state_dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->state_dir < 0)
         return err_sys(e, errno, "failed to open the state directory %s",
                        str_or_empty(req->state_dir));
-    int64_t start_time;
-    int r = proc_start_time(s->pid, &start_time);
+    if (access(req->monitor, X_OK) < 0)
+        return err_sys(e, errno, "failed to find the monitor %s", req->monitor);
+    (void)unlinkat(s->state_dir, "exit", 0); /* of an earlier start: it would be believed */
+    int r = proc_start_time(s->pid, &s->start_time);
     if (r < 0)
         return err_sys(e, r, "failed to read the start time of process %d", (int)s->pid);
-    auto_fd listener = listen_in(dir, e);
-    if (listener < 0)
-        return listener;
+    s->monitor_socket = listen_in(s->state_dir, e);
+    if (s->monitor_socket < 0)
+        return s->monitor_socket;
     char text[64];
-    snprintf(text, sizeof(text), "%d %lld\n", (int)s->pid, (long long)start_time);
-    r = io_replace_file_at(dir, "pid", text, strlen(text), 0600);
-    if (r < 0)
-        return err_sys(e, r, "failed to write the pid file");
+    snprintf(text, sizeof(text), "%d %lld\n", (int)s->pid, (long long)s->start_time);
+    r = io_replace_file_at(s->state_dir, "pid", text, strlen(text), 0600);
+    return r < 0 ? err_sys(e, r, "failed to write the pid file") : 0;
+}
 
+void setup_undo_monitor(struct setup *s) {
+    if (s->state_dir < 0)
+        return;
+    (void)unlinkat(s->state_dir, SOCKET_NAME, 0); /* perhaps not made */
+    (void)unlinkat(s->state_dir, "pid", 0);
+}
+
+int setup_hand_over(struct setup *s, struct err *e) {
     struct monitor_options o;
-    fill_options(s, dir, listener, start_time, &o);
+    fill_options(s, &o);
     char **argv = monitor_argv(&o);
     char *const envp[] = {NULL};
-    r = access(req->monitor, X_OK) < 0 ? -errno : keep_descriptors(&o, s->null);
-    /* A daemon that has gone meanwhile finds the monitor by its socket. */
-    if (r >= 0)
-        (void)tell_started(s, start_time);
+    int r = keep_descriptors(&o, s->null);
     if (r >= 0) {
-        execve(req->monitor, argv, envp);
+        /* A daemon that has gone meanwhile finds the monitor by its socket. */
+        (void)tell_started(s);
+        execve(s->request.monitor, argv, envp);
         r = -errno;
     }
-    err_sys(e, r, "failed to execute the monitor %s", str_or_empty(req->monitor));
-    (void)unlinkat(dir, SOCKET_NAME, 0);
-    (void)unlinkat(dir, "pid", 0);
+    err_sys(e, r, "failed to execute the monitor %s", s->request.monitor);
     strv_free(argv);
     strv_free(o.cgroup_remove);
     free(o.mknod_allow);

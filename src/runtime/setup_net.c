@@ -32,6 +32,12 @@ int setup_net_host(struct setup *s, struct err *e) {
     if (nl < 0)
         return err_sys(e, nl, "failed to open a netlink socket");
     r = link_add_veth(nl, &veth);
+    if (r == -EEXIST) {
+        /* The name is this container's own: left by an earlier start whose namespace is still being
+         * destroyed. */
+        (void)link_del(nl, veth.name); /* gone meanwhile: fine */
+        r = link_add_veth(nl, &veth);
+    }
     if (r == -EXFULL)
         return err_set(e, ERR_SYSTEM, "bridge %s is full: a bridge takes at most 1023 containers",
                        net->bridge);

@@ -120,8 +120,7 @@ static int step(struct walk *w, const char *name, bool dir, mode_t mode, uid_t u
 }
 
 static int make_path(int root, const char *path, bool dir, mode_t mode, uid_t uid, gid_t gid) {
-    struct walk *w = xnew(struct walk);
-    auto_free void *owned = w;
+    auto_free struct walk *w = xnew(struct walk);
     w->root = root;
     if (strlen(path) >= PATH_MAX)
         return -ENAMETOOLONG;

@@ -6,7 +6,8 @@
  *     run_request <fence-spawner> <request.json> [net=PID|ipc=PID|pid=PID|exec=PID ...]
  *
  * Output of the process goes to stdout, messages of the protocol to stderr. Standard input is
- * passed on when it is no terminal.
+ * passed on when it is no terminal. RAW in the environment: the output has no frames (tty). REPEAT: so
+ * many times in a row, for measurements.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -177,6 +178,25 @@ static int serve(int conn, int client, bool mux) {
     }
 }
 
+static int run_once(int control, int request, const struct spawn_joins *joins) {
+    auto_err e = ERR_INIT;
+    bool mux = !getenv("RAW");
+    int pair[2], status = 125;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return status;
+    int client = attach(pair[0], mux);
+    start_ns = clock_mono_ns();
+    int r = client < 0 ? client : spawner_request(control, request, pair[1], joins, &e);
+    close(pair[1]);
+    if (r >= 0)
+        status = serve(pair[0], client, mux);
+    else
+        fprintf(stderr, "%s\n", err_msg(&e));
+    close(pair[0]);
+    close(client);
+    return status;
+}
+
 int main(int argc, char **argv) {
     if (argc < 3) {
         fprintf(stderr, "usage: run_request SPAWNER REQUEST [net=PID|ipc=PID|pid=PID|exec=PID]\n");
@@ -184,7 +204,6 @@ int main(int argc, char **argv) {
     }
     auto_err e = ERR_INIT;
     struct spawn_joins joins = SPAWN_JOINS_NONE;
-    bool mux = !getenv("RAW");
     for (int i = 3; i < argc; i++) {
         if (parse_join(argv[i], &joins) < 0) {
             fprintf(stderr, "bad argument %s\n", argv[i]);
@@ -199,24 +218,15 @@ int main(int argc, char **argv) {
     /* The figure is for a spawner that has started already. */
     struct timespec settle = {.tv_nsec = 100 * 1000 * 1000};
     nanosleep(&settle, NULL);
-    int request = request_from_file(argv[2]);
-    int pair[2];
-    if (request < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+    auto_fd request = request_from_file(argv[2]);
+    if (request < 0) {
         fprintf(stderr, "cannot read %s\n", argv[2]);
         return 125;
     }
-    int client = attach(pair[0], mux);
-    start_ns = clock_mono_ns();
+    const char *repeat = getenv("REPEAT");
     int status = 125;
-    if (client >= 0 && spawner_request(spawner.control, request, pair[1], &joins, &e) >= 0) {
-        close(pair[1]);
-        status = serve(pair[0], client, mux);
-    } else {
-        fprintf(stderr, "%s\n", err_msg(&e));
-    }
-    close(request);
-    close(pair[0]);
-    close(client);
+    for (int n = repeat ? atoi(repeat) : 1; n > 0; n--)
+        status = run_once(spawner.control, request, &joins);
     spawner_stop(&spawner);
     return status;
 }
