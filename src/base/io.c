@@ -46,21 +46,30 @@ ssize_t io_read_full(int fd, void *p, size_t n) {
 }
 
 int io_read_to_end(int fd, struct buf *b) {
+    size_t max = b->max ? b->max : BUF_MAX_DEFAULT;
+
     for (;;) {
+        size_t room = max > b->len ? max - b->len : 0;
+        char beyond;
         ssize_t r;
 
-        if (!buf_reserve(b, 4096))
+        if (room > 4096)
+            room = 4096;
+        if (!buf_reserve(b, room))
             return -EFBIG;
-        r = read(fd, b->data + b->len, b->cap - b->len - 1);
+        /* A full buffer is fine when nothing follows. */
+        r = room ? read(fd, b->data + b->len, room) : read(fd, &beyond, 1);
         if (r < 0) {
             if (errno == EINTR)
                 continue;
             return -errno;
         }
-        b->len += (size_t)r;
-        b->data[b->len] = '\0';
         if (r == 0)
             return 0;
+        if (room == 0)
+            return -EFBIG;
+        b->len += (size_t)r;
+        b->data[b->len] = '\0';
     }
 }
 
