@@ -12,14 +12,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define EXIT_USAGE         2
-#define EXIT_CANNOT_START  126
-#define EXIT_NOT_FOUND     127
+#define EXIT_USAGE        2
+#define EXIT_CANNOT_START 126
+#define EXIT_NOT_FOUND    127
 
 /* Signals that report an error of this program itself cannot be waited for. */
 static int signals_block(sigset_t *ret_all, sigset_t *ret_before) {
-    const int own[] = { SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS };
-    const struct sigaction ignore = { .sa_handler = SIG_IGN };
+    const int own[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGABRT, SIGTRAP, SIGSYS};
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigset_t all;
 
     if (sigfillset(&all) < 0)
@@ -39,7 +39,7 @@ static int signals_block(sigset_t *ret_all, sigset_t *ret_before) {
 }
 
 static _Noreturn void program_start(char **argv, const sigset_t *mask) {
-    const struct sigaction normal = { .sa_handler = SIG_DFL };
+    const struct sigaction normal = {.sa_handler = SIG_DFL};
     int saved;
 
     if (setpgid(0, 0) < 0) {
@@ -77,7 +77,7 @@ int main(int argc, char **argv) {
     char **program = argv + 1;
     sigset_t all, before;
     pid_t pid;
-    int code;
+    int code = 0;
 
     if (argc > 1 && strcmp(argv[1], "--") == 0)
         program++;

@@ -14,9 +14,9 @@
 
 /* It must outlive fenced, a terminal's signals, and whatever ended its parent. */
 static int become_independent(void) {
-    const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2,
-                            SIGTTIN, SIGTTOU, SIGTSTP };
-    struct sigaction sa = { .sa_handler = SIG_IGN };
+    const int ignored[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE,
+                           SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGTSTP};
+    struct sigaction sa = {.sa_handler = SIG_IGN};
     sigset_t none;
 
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {

@@ -73,7 +73,7 @@ static int compress_one(const char *path, const struct log_file *f) {
 }
 
 int log_compress_rotated(const char *path, struct err *e) {
-    struct log_files set = { 0 };
+    struct log_files set = {0};
     int r = log_files_open(path, &set, e);
 
     if (r < 0)

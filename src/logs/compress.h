@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Compression of rotated files, by fenced (log option "compress"): the monitor only renames. Call it
- * on a worker now and then, and when the container has ended. Blocks.
+ * Compression of rotated files, by fenced (log option "compress"): the monitor only renames. Call
+ * it on a worker now and then, and when the container has ended. Blocks.
  */
 #include "base/err.h"
 

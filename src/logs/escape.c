@@ -20,8 +20,7 @@ static bool is_special(unsigned char c) {
 /* Index of the first special byte of v, 16 when there is none. */
 static unsigned first_special(v16 v) {
     v16 hit = (v16)(v < 0x20) | (v16)(v >= 0x80) | (v16)(v == '"') | (v16)(v == '\\') |
-              (v16)(v == '&') |
-              (v16)((v | 2) == '>'); /* < and > differ in one bit */
+              (v16)(v == '&') | (v16)((v | 2) == '>'); /* < and > differ in one bit */
     v2 halves = (v2)hit;
 
     if (halves[0])

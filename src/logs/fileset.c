@@ -20,7 +20,7 @@ void log_files_done(struct log_files *s) {
     for (size_t i = 0; i < s->count; i++)
         fd_close(s->files[i].fd);
     free(s->files);
-    *s = (struct log_files){ 0 };
+    *s = (struct log_files){0};
 }
 
 /* 1: opened, 0: there is none. */
@@ -40,11 +40,8 @@ static int file_open(const char *path, int64_t index, bool gz, struct log_files 
     if (!S_ISREG(st.st_mode))
         return -EINVAL;
     s->files = xreallocarray(s->files, s->count + 1, sizeof s->files[0]);
-    s->files[s->count++] = (struct log_file){ .fd = take_fd(&fd),
-                                              .dev = st.st_dev,
-                                              .ino = st.st_ino,
-                                              .is_gz = gz,
-                                              .is_live = index == 0 };
+    s->files[s->count++] = (struct log_file){
+        .fd = take_fd(&fd), .dev = st.st_dev, .ino = st.st_ino, .is_gz = gz, .is_live = index == 0};
     return 1;
 }
 
@@ -58,10 +55,10 @@ static void reverse(struct log_files *s) {
 }
 
 int log_files_open(const char *path, struct log_files *ret, struct err *e) {
-    /* Without the lock (a directory that is gone, a rotation that hangs) the worst is a file that is
-     * seen twice or not at all. */
+    /* Without the lock (a directory that is gone, a rotation that hangs) the worst is a file that
+     * is seen twice or not at all. */
     auto_fd lock = log_lock_dir(path, LOCK_SH, LOCK_WAIT_MS);
-    struct log_files s = { 0 };
+    struct log_files s = {0};
     int r = file_open(path, 0, false, &s);
 
     for (int64_t i = 1; r >= 0 && i < LOG_FILE_COUNT_MAX; i++) {
@@ -80,7 +77,7 @@ int log_files_open(const char *path, struct log_files *ret, struct err *e) {
     return 0;
 }
 
-/* ---- the tail -------------------------------------------------------------------------------- */
+/* ---- the tail ------------------------------------------------------------------------------- */
 
 /* Scans backwards for `lines` complete lines. Found: their offset; otherwise *lines is lowered by
  * what the file has and -1 is returned. Lower: -errno - 1. */
@@ -103,7 +100,8 @@ static off_t plain_tail(int fd, uint64_t *lines) {
         if (got != (ssize_t)n)
             return got < 0 ? -errno - 1 : -EIO - 1;
         at -= (off_t)n;
-        for (size_t left = n; left > 0 && (p = memrchr(block, '\n', left)); left = (size_t)(p - block)) {
+        for (size_t left = n; left > 0 && (p = memrchr(block, '\n', left));
+             left = (size_t)(p - block)) {
             if (seen_end && --*lines == 0)
                 return at + (p - block) + 1;
             seen_end = true;
@@ -129,8 +127,7 @@ static int gz_count(int fd, uint64_t *ret, struct err *e) {
     if (opened < 0)
         return opened;
     while ((n = r->read(r, block, BLOCK_SIZE)) > 0) {
-        for (const char *p = block, *end = block + n;
-             (p = memchr(p, '\n', (size_t)(end - p))); p++)
+        for (const char *p = block, *end = block + n; (p = memchr(p, '\n', (size_t)(end - p))); p++)
             lines++;
     }
     decompress_close(r);
@@ -144,13 +141,13 @@ int log_files_tail(const struct log_files *s, uint64_t lines, struct log_positio
                    struct err *e) {
     size_t i = s->count;
 
-    *ret = (struct log_position){ .file = s->count };
+    *ret = (struct log_position){.file = s->count};
     if (lines == 0) {
         struct stat st;
 
         /* Behind the last byte of the live file: following goes on from there. */
         if (s->count > 0 && !s->files[i - 1].is_gz && fstat(s->files[i - 1].fd, &st) == 0)
-            *ret = (struct log_position){ .file = i - 1, .offset = st.st_size };
+            *ret = (struct log_position){.file = i - 1, .offset = st.st_size};
         return 0;
     }
     while (i-- > 0) {
@@ -163,7 +160,7 @@ int log_files_tail(const struct log_files *s, uint64_t lines, struct log_positio
             if (at < -1)
                 return err_sys(e, (int)(at + 1), "cannot read the log");
             if (at >= 0) {
-                *ret = (struct log_position){ .file = i, .offset = at };
+                *ret = (struct log_position){.file = i, .offset = at};
                 return 0;
             }
             continue;
@@ -172,11 +169,11 @@ int log_files_tail(const struct log_files *s, uint64_t lines, struct log_positio
         if (r < 0)
             return r;
         if (have >= lines) {
-            *ret = (struct log_position){ .file = i, .skip = have - lines };
+            *ret = (struct log_position){.file = i, .skip = have - lines};
             return 0;
         }
         lines -= have;
     }
-    *ret = (struct log_position){ 0 };
+    *ret = (struct log_position){0};
     return 0;
 }

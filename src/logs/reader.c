@@ -24,9 +24,9 @@
 #define BATCH_SIZE (256u << 10)
 /* Longer lines (of foreign writers) are left out. */
 #define LINE_MAX_SIZE (4u << 20)
-#define FLUSH_SIZE (128u << 10)
-#define OUT_MAX    (16u << 20)
-#define POLL_MS    1000
+#define FLUSH_SIZE    (128u << 10)
+#define OUT_MAX       (16u << 20)
+#define POLL_MS       1000
 /* Where inotify has no instance left. */
 #define POLL_BLIND_MS 100
 
@@ -35,16 +35,16 @@ struct log_reading {
     const struct log_read_options *o;
     struct log_format_options format;
     struct writer *to;
-    struct buf line;    /* read, not yet taken apart */
-    struct buf out;     /* ready for the client */
+    struct buf line; /* read, not yet taken apart */
+    struct buf out;  /* ready for the client */
     struct buf scratch;
     struct log_details details;
-    uint64_t skip;      /* lines to leave out */
-    bool too_long;      /* the rest of a line that did not fit is being left out */
-    bool past_until;    /* nothing more can match */
+    uint64_t skip;        /* lines to leave out */
+    bool too_long;        /* the rest of a line that did not fit is being left out */
+    bool past_until;      /* nothing more can match */
     struct log_file live; /* the file that is followed; fd -1: none yet */
-    off_t offset;       /* in it */
-    dev_t last_dev;     /* the file that was read last, 0: none */
+    off_t offset;         /* in it */
+    dev_t last_dev;       /* the file that was read last, 0: none */
     ino_t last_ino;
 };
 
@@ -171,11 +171,11 @@ static int file_read(struct log_reading *g, struct log_file *f, off_t offset, st
     return r;
 }
 
-/* ---- following -------------------------------------------------------------------------------- */
+/* ---- following ------------------------------------------------------------------------------ */
 
 /* The files of the set that are younger than the one that was read last. */
 static int rotated_read(struct log_reading *g, struct err *e) {
-    struct log_files set = { 0 };
+    struct log_files set = {0};
     size_t first = 0;
     int r = log_files_open(g->path, &set, e);
 
@@ -201,8 +201,8 @@ static int follow_read(struct log_reading *g, struct err *e) {
     int r;
 
     if (g->live.fd >= 0) {
-        bool rotated = stat(g->path, &now) < 0 || now.st_ino != g->live.ino ||
-                       now.st_dev != g->live.dev;
+        bool rotated =
+            stat(g->path, &now) < 0 || now.st_ino != g->live.ino || now.st_dev != g->live.dev;
 
         if (fstat(g->live.fd, &st) < 0)
             return -errno;
@@ -251,9 +251,9 @@ static int wait_ms(const struct log_reading *g, int watch) {
 
 static int follow(struct log_reading *g, int watch, struct err *e) {
     for (;;) {
-        struct pollfd p[] = { { .fd = watch, .events = POLLIN },
-                              { .fd = g->o->ended_fd, .events = POLLIN },
-                              { .fd = g->o->cancel_fd, .events = POLLIN } };
+        struct pollfd p[] = {{.fd = watch, .events = POLLIN},
+                             {.fd = g->o->ended_fd, .events = POLLIN},
+                             {.fd = g->o->cancel_fd, .events = POLLIN}};
         bool ended;
         int r = out_flush(g);
 
@@ -277,13 +277,13 @@ static int follow(struct log_reading *g, int watch, struct err *e) {
     }
 }
 
-/* ---- interface ---------------------------------------------------------------------------------- */
+/* ---- interface ------------------------------------------------------------------------------ */
 
 static int read_all(struct log_reading *g, struct err *e) {
     const struct log_read_options *o = g->o;
     auto_fd watch = o->follow ? watch_open(g->path) : -1; /* before the first look */
-    struct log_position at = { 0 };
-    struct log_files set = { 0 };
+    struct log_position at = {0};
+    struct log_files set = {0};
     int r = log_files_open(g->path, &set, e);
 
     if (r >= 0 && o->tail >= 0)
@@ -299,15 +299,13 @@ static int read_all(struct log_reading *g, struct err *e) {
     return r;
 }
 
-int log_read(const char *path, const struct log_read_options *o, struct writer *to,
-             struct err *e) {
-    struct log_reading g = { .path = path, .o = o, .to = to };
+int log_read(const char *path, const struct log_read_options *o, struct writer *to, struct err *e) {
+    struct log_reading g = {.path = path, .o = o, .to = to};
     auto_err own = ERR_INIT;
     int r;
 
-    g.format = (struct log_format_options){ .mux = o->mux,
-                                            .timestamps = o->timestamps,
-                                            .details = o->details };
+    g.format = (struct log_format_options){
+        .mux = o->mux, .timestamps = o->timestamps, .details = o->details};
     g.live.fd = -1;
     g.line.max = LINE_MAX_SIZE + 2 * BATCH_SIZE;
     g.out.max = OUT_MAX;

@@ -13,8 +13,8 @@
 
 struct log_read_options {
     bool want_stdout, want_stderr;
-    int64_t since_ns, until_ns; /* 0: no limit */
-    int64_t tail;               /* lines of the log, whatever their stream; -1: all */
+    int64_t since_ns, until_ns;    /* 0: no limit */
+    int64_t tail;                  /* lines of the log, whatever their stream; -1: all */
     bool mux, timestamps, details; /* see logs/record.h */
 
     bool follow;

@@ -18,7 +18,7 @@ typedef uint64_t v2 __attribute__((vector_size(16)));
 
 #define TIME_LEN 30 /* 2026-01-02T03:04:05.006007008Z */
 
-/* ---- the writer's own form ------------------------------------------------------------------- */
+/* ---- the writer's own form ------------------------------------------------------------------ */
 
 /* Two or more digits; -1 when there are others. */
 static int64_t digits(const char *p, unsigned n) {
@@ -202,7 +202,7 @@ static bool parse_own(const char *line, size_t n, struct buf *scratch, struct lo
     return true;
 }
 
-/* ---- any JSON -------------------------------------------------------------------------------- */
+/* ---- any JSON ------------------------------------------------------------------------------- */
 
 static int parse_json(const char *line, size_t n, struct buf *scratch, struct log_record *r) {
     auto_json *o = NULL;
@@ -233,7 +233,7 @@ static int parse_json(const char *line, size_t n, struct buf *scratch, struct lo
 }
 
 int log_record_parse(const char *line, size_t n, struct buf *scratch, struct log_record *ret) {
-    struct log_record r = { 0 };
+    struct log_record r = {0};
     int e;
 
     buf_clear(scratch);
@@ -248,7 +248,7 @@ int log_record_parse(const char *line, size_t n, struct buf *scratch, struct log
     return 0;
 }
 
-/* ---- output ---------------------------------------------------------------------------------- */
+/* ---- output --------------------------------------------------------------------------------- */
 
 /* Go's url.QueryEscape. */
 static void query_escape(struct buf *b, const char *s) {
@@ -268,7 +268,7 @@ static void query_escape(struct buf *b, const char *s) {
 static char *details_render(const char *json, size_t n) {
     auto_buf b = BUF_INIT;
     auto_json *o = NULL;
-    struct strmap sorted = { 0 };
+    struct strmap sorted = {0};
 
     if (jsn_parse(json, n, &o, NULL) == 0 && json_object_is_type(o, json_type_object)) {
         json_object_object_foreach(o, key, value) {
@@ -321,9 +321,14 @@ bool log_record_emit(const struct log_record *r, const struct log_format_options
     if (total > UINT32_MAX || !buf_reserve(out, total + 8))
         return false;
     if (o->mux) {
-        const unsigned char head[8] = { (unsigned char)(r->stream + 1), 0, 0, 0,
-                                        (unsigned char)(total >> 24), (unsigned char)(total >> 16),
-                                        (unsigned char)(total >> 8), (unsigned char)total };
+        const unsigned char head[8] = {(unsigned char)(r->stream + 1),
+                                       0,
+                                       0,
+                                       0,
+                                       (unsigned char)(total >> 24),
+                                       (unsigned char)(total >> 16),
+                                       (unsigned char)(total >> 8),
+                                       (unsigned char)total};
 
         (void)buf_append(out, head, sizeof head); /* there is room for all of it */
     }

@@ -31,7 +31,7 @@ int log_lock_dir(const char *path, int operation, unsigned wait_ms) {
     if (fd < 0)
         return -errno;
     for (unsigned waited = 0;; waited++) {
-        const struct timespec ms = { .tv_nsec = 1000000 };
+        const struct timespec ms = {.tv_nsec = 1000000};
 
         if (flock(fd, operation | LOCK_NB) == 0)
             return take_fd(&fd);

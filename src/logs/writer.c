@@ -23,7 +23,7 @@ static const char time_head[] = "\"time\":\"";
 static const char record_end[] = "\"}\n";
 #define END_LEN (sizeof record_end - 1)
 
-/* ---- time ------------------------------------------------------------------------------------ */
+/* ---- time ----------------------------------------------------------------------------------- */
 
 static void put_digits(char *at, unsigned count, unsigned value) {
     while (count > 0) {
@@ -75,7 +75,7 @@ static void tail_init(struct log_tail *t, const char *stream, const char *attrs)
     t->len = (size_t)n; /* LOG_ATTRS_MAX is checked by the caller */
 }
 
-/* ---- the file -------------------------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------------------------- */
 
 static int file_open(struct log_writer *w, bool truncate) {
     int fd = open(w->path,
@@ -208,7 +208,7 @@ static void batch_begin(struct log_writer *w) {
         note_lost(w);
 }
 
-/* ---- interface ------------------------------------------------------------------------------- */
+/* ---- interface ------------------------------------------------------------------------------ */
 
 int log_writer_open(struct log_writer *w, const struct log_writer_options *o) {
     const char *attrs = o->attrs && *o->attrs && strcmp(o->attrs, "{}") != 0 ? o->attrs : NULL;

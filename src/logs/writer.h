@@ -40,8 +40,8 @@ struct log_tail {
 };
 
 struct log_writer {
-    int fd;              /* -1: not open; tried again now and then */
-    char *path, *attrs;  /* owned */
+    int fd;             /* -1: not open; tried again now and then */
+    char *path, *attrs; /* owned */
     int64_t max_size, max_file;
     int64_t size;        /* of the live file, without what is in `out` */
     int64_t time_ns;     /* of the last batch: times never run backwards */
@@ -49,7 +49,7 @@ struct log_writer {
     uint64_t lost_lines; /* not told yet */
     uint64_t lost_total; /* told */
     int lost_errno;
-    size_t note_len;     /* the line about lost lines at the start of `out` */
+    size_t note_len; /* the line about lost lines at the start of `out` */
     size_t out_len;
     struct log_partial partial[LOG_STREAM_COUNT_];
     struct log_tail tail[LOG_STREAM_COUNT_];

@@ -24,6 +24,7 @@ static void client_free(struct monitor *m, struct monitor_client *c) {
     m->client_count--;
     fd_close(c->fd);
     free(c->queue);
+    free(c->early);
     free(c);
 }
 
@@ -89,8 +90,8 @@ static void client_end(struct monitor *m, struct monitor_client *c) {
         client_shut(m, c);
 }
 
-/* n bytes of input lie at m->input + DETACH_KEYS_MAX: the detach keys are taken out, the rest is the
- * process'. */
+/* n bytes of input lie at m->input + DETACH_KEYS_MAX: the detach keys are taken out, the rest is
+ * the process'. */
 static void typed(struct monitor *m, struct monitor_client *c, size_t n) {
     bool match = false;
 
@@ -101,6 +102,22 @@ static void typed(struct monitor *m, struct monitor_client *c, size_t n) {
         tell(m, c, MON_DETACHED);
         c->silent = true;
         client_end(m, c);
+    }
+}
+
+/* What the client sent before it was handed over, as soon as it can be taken. May free the client.
+ */
+static void early_input(struct monitor *m, struct monitor_client *c) {
+    size_t n = c->early_len;
+
+    if (!c->early || (is_typing(m, c) && !stdio_wants_input(m)))
+        return;
+    memcpy(m->input + DETACH_KEYS_MAX, c->early, is_typing(m, c) ? n : 0);
+    free(take_ptr(c->early));
+    c->early_len = 0;
+    if (is_typing(m, c)) {
+        monitor_touch(m);
+        typed(m, c, n);
     }
 }
 
@@ -124,15 +141,21 @@ void client_add(struct monitor *m, const struct mon_msg *msg, const char *text, 
     m->client_count++;
     if (m->phase >= PHASE_FLUSHING) {
         client_end(m, c);
-    } else if (msg->text_len > c->detach.len && is_typing(m, c) && stdio_wants_input(m)) {
-        size_t early = msg->text_len - c->detach.len;
-
-        memcpy(m->input + DETACH_KEYS_MAX, text + c->detach.len, early);
-        typed(m, c, early);
+        return;
     }
+    if (msg->text_len > c->detach.len && is_typing(m, c)) {
+        c->early_len = msg->text_len - c->detach.len;
+        c->early = malloc(c->early_len);
+        if (!c->early) {
+            client_drop(m, c);
+            return;
+        }
+        memcpy(c->early, text + c->detach.len, c->early_len);
+    }
+    early_input(m, c);
 }
 
-/* ---- output ---------------------------------------------------------------------------------- */
+/* ---- output --------------------------------------------------------------------------------- */
 
 static bool queue_put(struct monitor *m, struct monitor_client *c, const char *p, size_t n) {
     if (n == 0)
@@ -237,7 +260,7 @@ static bool queue_send(struct monitor *m, struct monitor_client *c) {
     return true;
 }
 
-/* ---- input ----------------------------------------------------------------------------------- */
+/* ---- input ---------------------------------------------------------------------------------- */
 
 /*
  * The client has ended its input. For one without stdin (docker closes its side at once) that means
@@ -278,7 +301,7 @@ static void input_read(struct monitor *m, struct monitor_client *c) {
     typed(m, c, (size_t)n);
 }
 
-/* ---- the round ------------------------------------------------------------------------------- */
+/* ---- the round ------------------------------------------------------------------------------ */
 
 void clients_poll(struct monitor *m) {
     struct monitor_client *c;
@@ -290,8 +313,10 @@ void clients_poll(struct monitor *m) {
         c->poll = NULL;
         if (c->len > 0)
             events |= POLLOUT;
-        if (!c->input_ended && (!is_typing(m, c) || stdio_wants_input(m)))
+        if (!c->early && !c->input_ended && (!is_typing(m, c) || stdio_wants_input(m)))
             events |= POLLIN;
+        if (c->early && stdio_wants_input(m))
+            monitor_wake_at(m, m->now_ns);
         if (full && !c->blocked)
             c->stall_ns = m->now_ns;
         c->blocked = full;
@@ -329,7 +354,7 @@ static void client_ready(struct monitor *m, struct monitor_client *c, short reve
         return;
     }
     /* What it wrote before it hung up still counts. */
-    if (!c->input_ended && (revents & (POLLIN | POLLHUP | POLLERR)) &&
+    if (!c->early && !c->input_ended && (revents & (POLLIN | POLLHUP | POLLERR)) &&
         (!is_typing(m, c) || stdio_wants_input(m))) {
         input_read(m, c); /* may free it */
         return;
@@ -346,6 +371,8 @@ void clients_ready(struct monitor *m) {
             client_drop(m, c);
         else if (c->poll && c->poll->revents)
             client_ready(m, c, c->poll->revents);
+        else
+            early_input(m, c);
     }
 }
 

@@ -61,8 +61,7 @@ void monitor_touch(struct monitor *m) {
     m->trim_ns = m->now_ns + TRIM_NS;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 static void drop_pages(char *p, size_t n) {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -84,8 +83,7 @@ static void trim(struct monitor *m) {
     clients_trim(m);
 }
 
-/* ---- out of memory -----------------------------------------------------------------------------
- */
+/* ---- out of memory -------------------------------------------------------------------------- */
 
 static void oom_look(struct monitor *m) {
     uint64_t kills;
@@ -114,8 +112,7 @@ static void oom_ready(struct monitor *m, const struct pollfd *p) {
     }
 }
 
-/* ---- mknod
- * --------------------------------------------------------------------------------------- */
+/* ---- mknod ---------------------------------------------------------------------------------- */
 
 static const struct pollfd *mknod_poll(struct monitor *m) {
     const struct pollfd *p = NULL;
@@ -141,8 +138,7 @@ static void mknod_ready(struct monitor *m, const struct pollfd *p) {
         mknod_server_done(&m->mknod);
 }
 
-/* ---- the end of the process
- * ---------------------------------------------------------------------- */
+/* ---- the end of the process ----------------------------------------------------------------- */
 
 static void enter(struct monitor *m, enum monitor_phase phase) {
     m->phase = phase;
@@ -258,8 +254,7 @@ static void advance_wake(struct monitor *m) {
     }
 }
 
-/* ---- the loop
- * ------------------------------------------------------------------------------------ */
+/* ---- the loop ------------------------------------------------------------------------------- */
 
 static int wait_for_events(struct monitor *m) {
     struct timespec ts = {0};

@@ -45,6 +45,8 @@ struct monitor_client {
     bool blocked;     /* its queue cannot take another batch */
     int64_t stall_ns; /* blocked, ending or lingering: since when without progress */
     char *queue;      /* MONITOR_QUEUE_MAX bytes, or NULL */
+    char *early;      /* input that came with MON_ATTACH and waits for stdin, or NULL */
+    size_t early_len;
     size_t head, len;
     struct pollfd *poll; /* of the current round, or NULL */
 };
@@ -102,8 +104,7 @@ void monitor_wake_at(struct monitor *m, int64_t at_ns);
 /* Buffers were touched: trim them after a quiet second. */
 void monitor_touch(struct monitor *m);
 
-/* ---- control.c: the connection to fenced ------------------------------------------------------
- */
+/* ---- control.c: the connection to fenced ---------------------------------------------------- */
 void control_init(struct monitor *m);
 /* Everything that has arrived. */
 void control_receive(struct monitor *m);
@@ -115,8 +116,7 @@ void control_flush(struct monitor *m);
 /* Has fenced taken everything that was sent (or is it away)? */
 bool control_is_idle(struct monitor *m);
 
-/* ---- client.c: attached clients ----------------------------------------------------------------
- */
+/* ---- client.c: attached clients ------------------------------------------------------------- */
 /* Takes fd. */
 void client_add(struct monitor *m, const struct mon_msg *msg, const char *text, int fd);
 /* Output of the process, at most MONITOR_BATCH bytes, to those who want it. */
@@ -131,8 +131,7 @@ void clients_end(struct monitor *m);
 bool clients_are_flushed(const struct monitor *m);
 void clients_trim(struct monitor *m);
 
-/* ---- stdio.c: the process' side -----------------------------------------------------------------
- */
+/* ---- stdio.c: the process' side ------------------------------------------------------------- */
 void stdio_init(struct monitor *m);
 void stdio_poll(struct monitor *m);
 /* Output of this round, then pending input. */

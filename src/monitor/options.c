@@ -23,7 +23,8 @@ struct option_def {
     size_t offset;
 };
 
-#define OPTION(name, kind, member) { name, kind, offsetof(struct monitor_options, member) }
+#define OPTION(name, kind, member)                                                                 \
+    { name, kind, offsetof(struct monitor_options, member) }
 
 static const struct option_def option_table[] = {
     OPTION("exec-id", OPTION_TEXT, exec_id),
@@ -54,7 +55,7 @@ static const struct option_def option_table[] = {
 #define OPTION_COUNT (sizeof option_table / sizeof option_table[0])
 
 void monitor_options_init(struct monitor_options *o) {
-    *o = (struct monitor_options){ 0 };
+    *o = (struct monitor_options){0};
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         if (option_table[i].kind == OPTION_FD)
             *(int *)((char *)o + option_table[i].offset) = -1;
@@ -101,7 +102,7 @@ char **monitor_argv(const struct monitor_options *o) {
                 strv_take(&v, xasprintf("--%s=%s", d->name, *(char *const *)at));
             break;
         case OPTION_LIST:
-            strv_for_each(s, *(char **const *)at)
+            strv_for_each (s, *(char **const *)at)
                 strv_take(&v, xasprintf("--%s=%s", d->name, s));
             break;
         }

@@ -29,7 +29,7 @@ struct monitor_options {
     int stdin_fd;  /* write end of the process' stdin pipe */
     int stdout_fd; /* read ends */
     int stderr_fd;
-    int tty_fd;    /* pty master: then the three above are -1 */
+    int tty_fd;      /* pty master: then the three above are -1 */
     bool open_stdin; /* a tty's input is offered to clients (a pipe is when stdin_fd is given) */
     bool stdin_once; /* the first client that ends its input ends stdin */
 
@@ -38,12 +38,12 @@ struct monitor_options {
     int seccomp_fd;    /* listener for mknod, served by runtime/mknod.h */
     char *mknod_allow; /* further allowed character devices, "10:200,10:229", or NULL */
 
-    char *log_driver;   /* "json-file"; anything else or NULL: no log file */
-    char *log_path;     /* absolute */
+    char *log_driver;     /* "json-file"; anything else or NULL: no log file */
+    char *log_path;       /* absolute */
     int64_t log_max_size; /* bytes; 0: no rotation */
     int64_t log_max_file; /* files in all, the live one included; less than 2: truncated in place */
-    bool log_compress;  /* rotated files are compressed by fenced, not here: logs/compress.h */
-    char *log_attrs;    /* one JSON object for "attrs", or NULL */
+    bool log_compress;    /* rotated files are compressed by fenced, not here: logs/compress.h */
+    char *log_attrs;      /* one JSON object for "attrs", or NULL */
 
     char **cgroup_remove; /* directories to remove at the end, absolute: cgroup_dirs() */
     char *cgroup_memory;  /* directory to watch for OOM kills (its first one), or NULL */
@@ -57,6 +57,7 @@ void monitor_options_done(struct monitor_options *o);
 /* The vector for execve(); the caller frees it (strv_free). argv[0] is "fence-monitor". */
 char **monitor_argv(const struct monitor_options *o) __attribute__((warn_unused_result));
 /* The reverse, into an initialised struct. -EINVAL for an unknown or malformed option, a missing id
- * or descriptors that contradict each other; *ret_what (may be NULL) then points at the argument. */
+ * or descriptors that contradict each other; *ret_what (may be NULL) then points at the argument.
+ */
 int monitor_options_parse(char *const *argv, struct monitor_options *o, const char **ret_what)
     __attribute__((warn_unused_result));

@@ -16,10 +16,10 @@ static bool is_tty(const struct monitor *m) {
 }
 
 void stdio_init(struct monitor *m) {
-    const int fds[LOG_STREAM_COUNT_] = { is_tty(m) ? m->o.tty_fd : m->o.stdout_fd, m->o.stderr_fd };
+    const int fds[LOG_STREAM_COUNT_] = {is_tty(m) ? m->o.tty_fd : m->o.stdout_fd, m->o.stderr_fd};
 
     for (int i = 0; i < LOG_STREAM_COUNT_; i++) {
-        m->output[i] = (struct monitor_output){ .fd = fds[i], .stream = (enum log_stream)i };
+        m->output[i] = (struct monitor_output){.fd = fds[i], .stream = (enum log_stream)i};
         if (fds[i] >= 0)
             (void)io_set_nonblock(fds[i], true); /* pipes and ttys know it */
     }
@@ -28,7 +28,7 @@ void stdio_init(struct monitor *m) {
         (void)io_set_nonblock(m->stdin_fd, true);
 }
 
-/* ---- input ----------------------------------------------------------------------------------- */
+/* ---- input ---------------------------------------------------------------------------------- */
 
 static void input_end(struct monitor *m) {
     if (!is_tty(m))
@@ -78,7 +78,7 @@ void stdio_close_input(struct monitor *m) {
         input_end(m);
 }
 
-/* ---- output ---------------------------------------------------------------------------------- */
+/* ---- output --------------------------------------------------------------------------------- */
 
 static void output_end(struct monitor *m, struct monitor_output *o) {
     if (!is_tty(m))

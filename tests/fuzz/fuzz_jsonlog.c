@@ -14,9 +14,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void parse_lines(const char *p, size_t n) {
-    const struct log_format_options o = { .mux = true, .timestamps = true, .details = true };
+    const struct log_format_options o = {.mux = true, .timestamps = true, .details = true};
     auto_buf scratch = BUF_INIT, out = BUF_INIT;
-    struct log_details details = { 0 };
+    struct log_details details = {0};
     const char *end = p + n;
 
     while (p < end) {

@@ -65,12 +65,12 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* ---- help ------------------------------------------------------------------------------------ */
+/* ---- help ----------------------------------------------------------------------------------- */
 
 static struct log_writer *writer_new(const char *path, int64_t max_size, int64_t max_file,
                                      const char *attrs) {
     struct log_writer *w = xnew(struct log_writer);
-    struct log_writer_options o = { path, attrs, max_size, max_file };
+    struct log_writer_options o = {path, attrs, max_size, max_file};
 
     assert_int_equal(log_writer_open(w, &o), 0);
     return w;
@@ -113,12 +113,12 @@ static int buf_write(struct writer *w, const void *p, size_t n) {
 }
 
 static void buf_writer_init(struct buf_writer *b) {
-    *b = (struct buf_writer){ .base.write = buf_write, .lock = PTHREAD_MUTEX_INITIALIZER };
+    *b = (struct buf_writer){.base.write = buf_write, .lock = PTHREAD_MUTEX_INITIALIZER};
     b->out.max = 256u << 20;
 }
 
-static const struct log_read_options everything = { .want_stdout = true, .want_stderr = true,
-                                                    .tail = -1, .ended_fd = -1, .cancel_fd = -1 };
+static const struct log_read_options everything = {
+    .want_stdout = true, .want_stderr = true, .tail = -1, .ended_fd = -1, .cancel_fd = -1};
 
 static char *read_text(const char *path, const struct log_read_options *o) {
     struct buf_writer b;
@@ -138,7 +138,7 @@ static double cpu_seconds(void) {
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-/* ---- escaping -------------------------------------------------------------------------------- */
+/* ---- escaping ------------------------------------------------------------------------------- */
 
 static void check_escape(const char *in, size_t n, const char *expect) {
     auto_free char *out = xmalloc(n * LOG_ESCAPE_MAX + LOG_ESCAPE_SLACK);
@@ -152,22 +152,22 @@ static void test_escape(void **state) {
     static const struct {
         const char *in, *out;
     } cases[] = {
-        { "plain", "plain" },
-        { "a\tb\r\n", "a\\u0009b\\r\\n" },
-        { "\"\\", "\\\"\\\\" },
-        { "<a&b>", "\\u003ca\\u0026b\\u003e" },
-        { "\x7f", "\x7f" },
-        { "\x1b[31m", "\\u001b[31m" },
-        { "gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f" },
-        { "\xe2\x82\xac\xf0\x9f\x90\xb3", "\xe2\x82\xac\xf0\x9f\x90\xb3" },
-        { "\xff\xfe", "\\ufffd\\ufffd" },
-        { "\xc3", "\\ufffd" },
-        { "\xe2\x82x", "\\ufffd\\ufffdx" },
-        { "\xc0\x80", "\\ufffd\\ufffd" },             /* overlong */
-        { "\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd" },  /* a surrogate */
-        { "\xf4\x90\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd" },
-        { "\xe2\x80\xa8\xe2\x80\xa9", "\\u2028\\u2029" },
-        { "0123456789abcdef0123456789abcdef\"x", "0123456789abcdef0123456789abcdef\\\"x" },
+        {"plain", "plain"},
+        {"a\tb\r\n", "a\\u0009b\\r\\n"},
+        {"\"\\", "\\\"\\\\"},
+        {"<a&b>", "\\u003ca\\u0026b\\u003e"},
+        {"\x7f", "\x7f"},
+        {"\x1b[31m", "\\u001b[31m"},
+        {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
+        {"\xe2\x82\xac\xf0\x9f\x90\xb3", "\xe2\x82\xac\xf0\x9f\x90\xb3"},
+        {"\xff\xfe", "\\ufffd\\ufffd"},
+        {"\xc3", "\\ufffd"},
+        {"\xe2\x82x", "\\ufffd\\ufffdx"},
+        {"\xc0\x80", "\\ufffd\\ufffd"},            /* overlong */
+        {"\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd"}, /* a surrogate */
+        {"\xf4\x90\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd"},
+        {"\xe2\x80\xa8\xe2\x80\xa9", "\\u2028\\u2029"},
+        {"0123456789abcdef0123456789abcdef\"x", "0123456789abcdef0123456789abcdef\\\"x"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -215,7 +215,7 @@ static void test_escape_random(void **state) {
     }
 }
 
-/* ---- the writer ------------------------------------------------------------------------------ */
+/* ---- the writer ----------------------------------------------------------------------------- */
 
 static void test_line_form(void **state) {
     struct place *p = *state;
@@ -229,9 +229,11 @@ static void test_line_form(void **state) {
     text = file_text(p->path);
     time = strstr(text, "\"time\":\"");
     assert_non_null(time);
-    assert_int_equal(time - text,
-                     strlen("{\"log\":\"one\\n\",\"stream\":\"stdout\",\"attrs\":{\"env\":\"a\"},"));
-    assert_memory_equal(text, "{\"log\":\"one\\n\",\"stream\":\"stdout\",\"attrs\":{\"env\":\"a\"},",
+    assert_int_equal(
+        time - text,
+        strlen("{\"log\":\"one\\n\",\"stream\":\"stdout\",\"attrs\":{\"env\":\"a\"},"));
+    assert_memory_equal(text,
+                        "{\"log\":\"one\\n\",\"stream\":\"stdout\",\"attrs\":{\"env\":\"a\"},",
                         (size_t)(time - text));
     assert_string_equal(time + 8 + 30, "\"}\n");
     time[8 + 30] = '\0';
@@ -381,7 +383,8 @@ static void test_full_disk(void **state) {
     put(w, LOG_STDOUT, "room again\n");
     writer_end(w);
     text = read_text(p->path, &everything);
-    assert_string_equal(strstr(text, "fence:"), "fence: 88 log lines lost: File too large\nroom again\n");
+    assert_string_equal(strstr(text, "fence:"),
+                        "fence: 88 log lines lost: File too large\nroom again\n");
 }
 
 static void test_directory_missing(void **state) {
@@ -389,7 +392,7 @@ static void test_directory_missing(void **state) {
     struct log_writer *w = xnew(struct log_writer);
     auto_free char *path = xasprintf("%s/sub/x.log", p->dir), *text = NULL;
     auto_free char *dir = xasprintf("%s/sub", p->dir);
-    struct log_writer_options o = { .path = path };
+    struct log_writer_options o = {.path = path};
 
     assert_int_equal(log_writer_open(w, &o), -ENOENT);
     put(w, LOG_STDOUT, "nobody hears\n");
@@ -398,25 +401,27 @@ static void test_directory_missing(void **state) {
     put(w, LOG_STDOUT, "somebody does\n");
     writer_end(w);
     text = read_text(path, &everything);
-    assert_string_equal(text, "fence: 1 log lines lost: No such file or directory\nsomebody does\n");
+    assert_string_equal(text,
+                        "fence: 1 log lines lost: No such file or directory\nsomebody does\n");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(dir), 0);
 }
 
-/* ---- the reader ------------------------------------------------------------------------------ */
+/* ---- the reader ----------------------------------------------------------------------------- */
 
 static void write_file(const char *path, const char *text) {
     assert_int_equal(io_replace_file_at(AT_FDCWD, path, text, strlen(text), 0640), 0);
 }
 
-#define LINE(text, stream, time) \
+#define LINE(text, stream, time)                                                                   \
     "{\"log\":\"" text "\",\"stream\":\"" stream "\",\"time\":\"" time "\"}\n"
 
-static const char sample[] = LINE("a\\n", "stdout", "2026-01-02T03:04:05.000000001Z")
-    LINE("b\\n", "stderr", "2026-01-02T03:04:06.000000000Z")
-    "torn line {\n"
-    "{ \"time\": \"2026-01-02T04:04:07.5+01:00\", \"stream\": \"stdout\", \"log\": \"c \\ud83d\\udc33\\n\" }\n"
-    LINE("d", "stdout", "2026-01-02T03:04:08.000000000Z");
+static const char sample[] = LINE("a\\n", "stdout", "2026-01-02T03:04:05.000000001Z") LINE(
+    "b\\n", "stderr",
+    "2026-01-02T03:04:06.000000000Z") "torn line {\n"
+                                      "{ \"time\": \"2026-01-02T04:04:07.5+01:00\", \"stream\": "
+                                      "\"stdout\", \"log\": \"c \\ud83d\\udc33\\n\" }\n" LINE(
+                                          "d", "stdout", "2026-01-02T03:04:08.000000000Z");
 
 static void test_filters(void **state) {
     struct place *p = *state;
@@ -459,7 +464,10 @@ static void test_mux_and_details(void **state) {
     buf_writer_init(&b);
     assert_int_equal(log_read(p->path, &o, &b.base, NULL), 0);
     assert_int_equal(b.out.len, 8 + 12 + 2);
-    assert_memory_equal(b.out.data, "\2\0\0\0\0\0\0\x0e" "a=%2F,b=1+2 x\n", b.out.len);
+    assert_memory_equal(b.out.data,
+                        "\2\0\0\0\0\0\0\x0e"
+                        "a=%2F,b=1+2 x\n",
+                        b.out.len);
     buf_done(&b.out);
 }
 
@@ -518,7 +526,7 @@ static void test_absent_log(void **state) {
     assert_string_equal(text, "");
 }
 
-/* ---- following -------------------------------------------------------------------------------- */
+/* ---- following ------------------------------------------------------------------------------ */
 
 struct follower {
     const char *path;
@@ -535,7 +543,7 @@ static void *follower_run(void *arg) {
 }
 
 static void follow_rotated(struct place *p, int64_t max_size, int64_t max_file, bool lossless) {
-    struct follower f = { .path = p->path, .o = everything };
+    struct follower f = {.path = p->path, .o = everything};
     auto_buf expect = BUF_INIT;
     struct log_writer *w = NULL;
     auto_fd ended = eventfd(0, EFD_CLOEXEC);
@@ -580,7 +588,7 @@ static void test_follow_truncation(void **state) {
 
 static void test_follow_cancel(void **state) {
     struct place *p = *state;
-    struct follower f = { .path = p->path, .o = everything };
+    struct follower f = {.path = p->path, .o = everything};
     auto_fd gone = eventfd(0, EFD_CLOEXEC);
     pthread_t t;
     int64_t begin;
@@ -604,7 +612,7 @@ static void test_follow_cancel(void **state) {
     buf_done(&f.b.out);
 }
 
-/* ---- speed ------------------------------------------------------------------------------------- */
+/* ---- speed ---------------------------------------------------------------------------------- */
 
 /* 64 MiB of 1 KiB lines; printed, and held against a bound that only a mistake passes (sanitizers
  * are in the way of a tight one). */

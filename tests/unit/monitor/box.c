@@ -29,7 +29,7 @@
 #define WAIT_MS 20000
 
 void box_init(struct box *b) {
-    *b = (struct box){ .conn = -1 };
+    *b = (struct box){.conn = -1};
     (void)snprintf(b->dir, sizeof b->dir, "/tmp/fence-test-monitor-XXXXXX");
     assert_non_null(mkdtemp(b->dir));
     (void)snprintf(b->log, sizeof b->log, "%s/log", b->dir);
@@ -39,7 +39,7 @@ void box_init(struct box *b) {
     b->o.log_path = xstrdup(b->log);
 }
 
-/* ---- the set-up process ------------------------------------------------------------------------ */
+/* ---- the set-up process --------------------------------------------------------------------- */
 
 static void must(bool ok, const char *what) {
     if (!ok) {
@@ -63,7 +63,7 @@ static _Noreturn void run_script(const char *script, int in, int out, int err, i
 }
 
 static int listen_at(const char *dir) {
-    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
     (void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s/monitor.sock", dir);
@@ -73,7 +73,7 @@ static int listen_at(const char *dir) {
 }
 
 static _Noreturn void set_up_process(struct box *b, int conn, const char *script) {
-    int in[2] = { -1, -1 }, out[2] = { -1, -1 }, err[2] = { -1, -1 }, master = -1, slave = -1;
+    int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, master = -1, slave = -1;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     char **argv;
     pid_t pid;
@@ -119,6 +119,8 @@ static _Noreturn void set_up_process(struct box *b, int conn, const char *script
         keep(b->o.stdout_fd = out[0]);
         keep(b->o.stderr_fd = err[0]);
     }
+    /* As promised in options.h; and a monitor that a failed test leaves behind holds no pipe. */
+    must(dup2(null, 0) == 0 && dup2(null, 1) == 1, "dup2");
     argv = monitor_argv(&b->o);
     (void)execv(getenv("FENCE_MONITOR"), argv);
     must(false, "execv of FENCE_MONITOR");
@@ -147,10 +149,10 @@ void box_start(struct box *b, const char *script) {
     other_end = fd_close(other_end);
 }
 
-/* ---- fenced ------------------------------------------------------------------------------------- */
+/* ---- fenced --------------------------------------------------------------------------------- */
 
 static void send_with(struct box *b, struct mon_msg msg, const char *text, int fd) {
-    struct iovec iov[2] = { { &msg, sizeof msg }, { (void *)text, strlen(text) } };
+    struct iovec iov[2] = {{&msg, sizeof msg}, {(void *)text, strlen(text)}};
 
     msg.magic = MON_MAGIC;
     msg.version = MON_VERSION;
@@ -162,20 +164,28 @@ void box_send(struct box *b, const struct mon_msg *msg) {
     send_with(b, *msg, "", -1);
 }
 
-int box_attach(struct box *b, uint32_t flags, const char *keys) {
+int box_attach_early(struct box *b, uint32_t flags, const char *keys, const char *early) {
+    auto_free char *text = xasprintf("%s%s", keys, early);
+    struct mon_msg msg = {.type = MON_ATTACH,
+                          .client = ++b->next_client,
+                          .flags = flags,
+                          .rows = (int32_t)strlen(keys)};
     int pair[2];
 
     connect_pair(b);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    send_with(b, (struct mon_msg){ .type = MON_ATTACH, .client = ++b->next_client, .flags = flags },
-              keys, pair[1]);
+    send_with(b, msg, text, pair[1]);
     (void)close(pair[1]);
     return pair[0];
 }
 
+int box_attach(struct box *b, uint32_t flags, const char *keys) {
+    return box_attach_early(b, flags, keys, "");
+}
+
 struct mon_msg box_expect(struct box *b, uint32_t type, int *ret_fd) {
     for (;;) {
-        struct pollfd p = { .fd = b->conn, .events = POLLIN };
+        struct pollfd p = {.fd = b->conn, .events = POLLIN};
         struct {
             struct mon_msg msg;
             char text[MON_TEXT_MAX];
@@ -204,7 +214,7 @@ void box_leave(struct box *b) {
 }
 
 void box_return(struct box *b) {
-    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
 
     (void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s/monitor.sock", b->dir);
     b->conn = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -256,11 +266,11 @@ int box_done(struct box *b) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* ---- streams ------------------------------------------------------------------------------------- */
+/* ---- streams -------------------------------------------------------------------------------- */
 
 void read_all(int fd, struct buf *out, size_t max) {
     while (out->len < max) {
-        struct pollfd p = { .fd = fd, .events = POLLIN };
+        struct pollfd p = {.fd = fd, .events = POLLIN};
         char block[65536];
         size_t want = max - out->len < sizeof block ? max - out->len : sizeof block;
         ssize_t n;

@@ -13,7 +13,7 @@
 struct box {
     char dir[64];
     char log[96];
-    int conn;      /* fenced's end, -1 after box_leave */
+    int conn; /* fenced's end, -1 after box_leave */
     pid_t monitor;
     uint64_t next_client;
     struct monitor_options o; /* changed by a test before box_start: flags, log, cgroups */
@@ -26,6 +26,8 @@ void box_init(struct box *b);
 void box_start(struct box *b, const char *script);
 /* A new client; returns the test's end of its socket. May be called before box_start. */
 int box_attach(struct box *b, uint32_t flags, const char *keys);
+/* The same for a client that has sent input already. */
+int box_attach_early(struct box *b, uint32_t flags, const char *keys, const char *early);
 void box_send(struct box *b, const struct mon_msg *msg);
 /* The next message of the type, others skipped; fails the test after ten seconds. The descriptor
  * that comes with it is closed or, when ret_fd is given, the caller's. */

@@ -65,18 +65,18 @@ static void test_refused(void **state) {
         const char *argv[8];
         const char *what; /* NULL: fine */
     } cases[] = {
-        { { "m", "id", "--pidfd=3", "--pid=7", "--state-dir=4" }, NULL },
-        { { "m" }, "the container id is missing" },
-        { { "m", "--pidfd=3" }, "the container id is missing" },
-        { { "m", "id", "--nonsense=1" }, "--nonsense=1" },
-        { { "m", "id", "stray" }, "stray" },
-        { { "m", "id", "--pidfd=-1" }, "--pidfd=-1" },
-        { { "m", "id", "--pidfd=3x" }, "--pidfd=3x" },
-        { { "m", "id", "--pidfd" }, "--pidfd" },
-        { { "m", "id", "--stdin-once=1" }, "--stdin-once=1" },
-        { { "m", "id", "--pidfd=3" }, "--pidfd, --pid and --state-dir are required" },
-        { { "m", "id", "--pidfd=3", "--pid=7", "--state-dir=4", "--tty=5", "--stdout=6" },
-          "--tty excludes --stdin, --stdout and --stderr" },
+        {{"m", "id", "--pidfd=3", "--pid=7", "--state-dir=4"}, NULL},
+        {{"m"}, "the container id is missing"},
+        {{"m", "--pidfd=3"}, "the container id is missing"},
+        {{"m", "id", "--nonsense=1"}, "--nonsense=1"},
+        {{"m", "id", "stray"}, "stray"},
+        {{"m", "id", "--pidfd=-1"}, "--pidfd=-1"},
+        {{"m", "id", "--pidfd=3x"}, "--pidfd=3x"},
+        {{"m", "id", "--pidfd"}, "--pidfd"},
+        {{"m", "id", "--stdin-once=1"}, "--stdin-once=1"},
+        {{"m", "id", "--pidfd=3"}, "--pidfd, --pid and --state-dir are required"},
+        {{"m", "id", "--pidfd=3", "--pid=7", "--state-dir=4", "--tty=5", "--stdout=6"},
+         "--tty excludes --stdin, --stdout and --stderr"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -98,17 +98,20 @@ static void test_detach(void **state) {
         const char *passed;
         bool match;
     } cases[] = {
-        { { "abc" }, "abc", false },
-        { { "\x10\x11" }, "", true },
-        { { "ls\n\x10", "\x11" }, "ls\n", true },
-        { { "\x10", "x" }, "\x10x", false },
-        { { "a\x10", "b\x10", "\x11z" }, "a\x10" "b", true },
-        { { "\x11\x10" }, "\x11", false }, /* held */
-        { { "\x10\x10\x11" }, "\x10\x10\x11", false }, /* as Docker: no overlap */
+        {{"abc"}, "abc", false},
+        {{"\x10\x11"}, "", true},
+        {{"ls\n\x10", "\x11"}, "ls\n", true},
+        {{"\x10", "x"}, "\x10x", false},
+        {{"a\x10", "b\x10", "\x11z"},
+         "a\x10"
+         "b",
+         true},
+        {{"\x11\x10"}, "\x11", false},             /* held */
+        {{"\x10\x10\x11"}, "\x10\x10\x11", false}, /* as Docker: no overlap */
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct detach d = { .keys = { 0x10, 0x11 }, .len = 2 };
+        struct detach d = {.keys = {0x10, 0x11}, .len = 2};
         char got[256];
         size_t len = 0;
         bool match = false;
@@ -120,7 +123,7 @@ static void test_detach(void **state) {
         assert_memory_equal(got, cases[i].passed, len);
     }
     {
-        struct detach d = { .keys = { 'a', 'b' }, .len = 2 };
+        struct detach d = {.keys = {'a', 'b'}, .len = 2};
         char room[DETACH_KEYS_MAX + 4];
         bool match;
 
