@@ -24,7 +24,7 @@ const char *archive_host_arch(void) {
 #endif
 }
 
-/* ---- an image --------------------------------------------------------------------------------- */
+/* ---- an image ------------------------------------------------------------------------------- */
 
 int loader_tag(const char *text, char **ret, struct err *e) {
     struct image_ref ref = {0};
@@ -107,7 +107,7 @@ int loader_add_image(struct loader *l, const char *config, size_t config_len, ch
     return r;
 }
 
-/* ---- docker archive ---------------------------------------------------------------------------- */
+/* ---- docker archive ------------------------------------------------------------------------- */
 
 static int add_docker_image(struct loader *l, const struct archive_image *a, struct err *e) {
     const struct blob *config;
@@ -141,7 +141,7 @@ int loader_docker(struct loader *l, const struct blob *manifest, struct err *e) 
     return r;
 }
 
-/* ---- OCI layout -------------------------------------------------------------------------------- */
+/* ---- OCI layout ----------------------------------------------------------------------------- */
 
 static char *blob_path(const char *digest) {
     return digest && digest_is_valid(digest)
@@ -257,7 +257,7 @@ int loader_oci(struct loader *l, const struct blob *text, struct err *e) {
     return r;
 }
 
-/* ---- the archives of Docker before 1.10 ---------------------------------------------------------- */
+/* ---- the archives of Docker before 1.10 ----------------------------------------------------- */
 
 static int legacy_parse(struct loader *l, const char *id, struct image_config *ret,
                         struct err *e) {
@@ -362,7 +362,7 @@ int loader_legacy(struct loader *l, const struct blob *repositories, struct err 
     return r;
 }
 
-/* ---- load ------------------------------------------------------------------------------------------ */
+/* ---- load ----------------------------------------------------------------------------------- */
 
 static int load_documents(struct loader *l, struct err *e) {
     const struct blob *b = loader_find(l, "manifest.json");

@@ -24,7 +24,7 @@ static bool cancelled(const struct loader *l) {
     return l->o && l->o->cancel && __atomic_load_n(l->o->cancel, __ATOMIC_RELAXED);
 }
 
-/* ---- readers ---------------------------------------------------------------------------------- */
+/* ---- readers -------------------------------------------------------------------------------- */
 
 /* A reader with a look at its first bytes; tells the caller how far it is. */
 struct peek_reader {
@@ -67,7 +67,7 @@ static int peek_init(struct peek_reader *k, struct loader *l, struct reader *fro
     return 0;
 }
 
-/* ---- blobs ------------------------------------------------------------------------------------ */
+/* ---- blobs ---------------------------------------------------------------------------------- */
 
 static void blob_free(void *p) {
     struct blob *b = p;
@@ -209,7 +209,7 @@ static bool looks_like_text(const struct peek_reader *k) {
     return i < k->len && (k->head[i] == '{' || k->head[i] == '[');
 }
 
-/* ---- entries ---------------------------------------------------------------------------------- */
+/* ---- entries -------------------------------------------------------------------------------- */
 
 static int read_text(struct loader *l, const char *path, struct peek_reader *k, uint64_t size,
                      struct err *e) {

@@ -61,7 +61,7 @@ static int write_blob(struct saver *s, const char *digest, const char *text, str
     return write_text(s, path, text, e);
 }
 
-/* ---- layers ------------------------------------------------------------------------------------- */
+/* ---- layers --------------------------------------------------------------------------------- */
 
 struct data_writer {
     struct writer base;
@@ -96,7 +96,7 @@ static int write_layer(struct saver *s, const char *diff_id, struct err *e) {
     return layer_write_tar(s->layers, diff_id, &w.base, s->o ? s->o->cancel : NULL, e);
 }
 
-/* ---- documents ----------------------------------------------------------------------------------- */
+/* ---- documents ------------------------------------------------------------------------------ */
 
 static void descriptor(struct jw *w, const char *media, const char *digest, uint64_t size) {
     jw_kstr(w, "mediaType", media);
@@ -281,7 +281,7 @@ static char *make_repositories(const struct image_bundle *b) {
     return buf_take(&out);
 }
 
-/* ---- save ------------------------------------------------------------------------------------------ */
+/* ---- save ----------------------------------------------------------------------------------- */
 
 static int save_blobs(struct saver *s, const struct image_bundle *b, struct manifest *m,
                       struct err *e) {

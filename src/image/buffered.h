@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A writer that gathers small writes: tar headers would be a system call, or a chunk of HTTP, each. */
+/* A writer that gathers small writes: a tar header would be a system call or a chunk of HTTP. */
 #include <stddef.h>
 
 #include "format/reader.h"

@@ -31,7 +31,7 @@ struct cp_source {
     struct stat st;
 };
 
-/* ---- names ------------------------------------------------------------------------------------ */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 char *cp_clean(const char *path) {
     auto_free char *out = xcalloc(1, strlen(path) + 2);
@@ -94,7 +94,7 @@ static char *follow_text(int root, const char *path) {
     return *done ? take_ptr(done) : xstrdup("/");
 }
 
-/* ---- stat ------------------------------------------------------------------------------------- */
+/* ---- stat ----------------------------------------------------------------------------------- */
 
 /* os.FileMode of Go: type bits at the top, permissions as in Unix. */
 static uint32_t go_mode(mode_t m) {
@@ -151,7 +151,7 @@ char *cp_stat_json(const struct cp_stat *s) {
     return buf_take(&out);
 }
 
-/* ---- open --------------------------------------------------------------------------------------- */
+/* ---- open ----------------------------------------------------------------------------------- */
 
 static bool wants_content(const char *path) {
     return str_ends(path, "/") || str_ends(path, "/.") || str_eq(path, ".") || !*path;
@@ -235,7 +235,7 @@ const struct cp_stat *cp_source_stat(const struct cp_source *s) {
     return &s->stat;
 }
 
-/* ---- send --------------------------------------------------------------------------------------- */
+/* ---- send ----------------------------------------------------------------------------------- */
 
 static void cleanup_walk(struct tree_walk **w) {
     tree_walk_free(*w);

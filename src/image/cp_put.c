@@ -46,7 +46,7 @@ struct putter {
     char *block;
 };
 
-/* ---- ids ----------------------------------------------------------------------------------------- */
+/* ---- ids ------------------------------------------------------------------------------------ */
 
 /* A file made in a running container's overlay must have an owner that its map knows from the
  * beginning: the thread works as the container's root, with the daemon's capabilities. */
@@ -73,7 +73,7 @@ static void owner(const struct putter *p, uid_t *uid, gid_t *gid) {
     *gid = (gid_t)shift(p->root, p->o->chown ? p->o->gid : p->entry->gid);
 }
 
-/* ---- names ---------------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 static bool climbs(const char *path) {
     auto_strv parts = str_split(path, '/');
@@ -106,7 +106,7 @@ static int open_parent(struct putter *p) {
                           (gid_t)shift(p->root, 0));
 }
 
-/* ---- objects ---------------------------------------------------------------------------------------- */
+/* ---- objects -------------------------------------------------------------------------------- */
 
 /* Removes what is in the way. 1: a directory is there and stays. */
 static int make_room(struct putter *p, int dir, struct err *e) {
@@ -309,7 +309,7 @@ static int set_dir_times(struct putter *p, struct err *e) {
     return 0;
 }
 
-/* ---- put --------------------------------------------------------------------------------------------- */
+/* ---- put ------------------------------------------------------------------------------------ */
 
 static int check_destination(const struct cp_root *root, const char *container, const char *path,
                              const char *top, struct err *e) {

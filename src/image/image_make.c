@@ -59,7 +59,7 @@ static void finish(struct layer_store *s, struct image_config *c, const char *pa
     (void)layer_chain_totals(s, i->diff_ids, &i->size, NULL, NULL, NULL);
 }
 
-/* ---- import ------------------------------------------------------------------------------------ */
+/* ---- import --------------------------------------------------------------------------------- */
 
 struct counting_reader {
     struct reader base;
@@ -133,7 +133,7 @@ int archive_import(struct layer_store *s, struct reader *from, const struct arch
     return 0;
 }
 
-/* ---- commit ------------------------------------------------------------------------------------ */
+/* ---- commit --------------------------------------------------------------------------------- */
 
 /* 1: a layer was made and is referenced; 0: nothing was changed. */
 static int upper_layer(struct layer_store *s, const struct image_commit *c, char **ret_diff_id,

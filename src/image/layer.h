@@ -72,7 +72,7 @@ bool layer_store_is_dirty(struct layer_store *s);
 int layer_claim(struct layer_store *s, const char *diff_id, const bool *cancel);
 void layer_claim_end(struct layer_store *s, const char *diff_id);
 
-/* ---- making layers ------------------------------------------------------------------------- */
+/* ---- making layers -------------------------------------------------------------------------- */
 struct layer_limits {
     uint64_t bytes;   /* of file contents */
     uint64_t entries;
@@ -103,7 +103,7 @@ int layer_draft_commit(struct layer_draft *d, struct err *e);
 /* Drops the draft (trash); NULL is fine. */
 void layer_draft_discard(struct layer_draft *d);
 
-/* ---- using layers -------------------------------------------------------------------------- */
+/* ---- using layers --------------------------------------------------------------------------- */
 /* The tar whose digest is the diff id, byte for byte. -EIO when the bytes written do not have that
  * digest (a damaged disk). */
 int layer_write_tar(struct layer_store *s, const char *diff_id, struct writer *to,

@@ -114,7 +114,7 @@ int layer_chain_load(struct layer_store *s) {
     return r;
 }
 
-/* ---- what a directory should be -------------------------------------------------------------- */
+/* ---- what a directory should be ------------------------------------------------------------- */
 
 enum seen { SEEN_NOTHING, SEEN_DIR, SEEN_OPAQUE, SEEN_END };
 
@@ -272,7 +272,7 @@ static int fix_all(struct builder *b) {
     return made;
 }
 
-/* ---- chains ----------------------------------------------------------------------------------- */
+/* ---- chains --------------------------------------------------------------------------------- */
 
 static void builder_done(struct builder *b) {
     for (size_t i = 0; i < b->count; i++) {

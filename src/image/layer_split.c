@@ -174,7 +174,7 @@ int split_writer_end(struct split_writer *w) {
     return r < 0 ? r : closed;
 }
 
-/* ---- joining ------------------------------------------------------------------------------- */
+/* ---- joining -------------------------------------------------------------------------------- */
 
 struct joiner {
     struct reader *in;
@@ -288,7 +288,7 @@ static int join_records(struct joiner *j, struct err *e) {
     if (memcmp(magic, MAGIC, sizeof(magic)) != 0)
         return -EIO;
     for (;;) {
-        char type;
+        char type = 0;
         r = get(j, &type, 1);
         if (r == 0 && type == 'E')
             return 0;

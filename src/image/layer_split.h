@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "format/reader.h"
 
-/* ---- taking apart -------------------------------------------------------------------------- */
+/* ---- taking apart --------------------------------------------------------------------------- */
 /* A reader to be put under the tar reader; the bytes that pass are recorded. */
 struct split_writer;
 /* `from` is borrowed; the split goes to `fd` (borrowed), an empty file. */
@@ -30,7 +30,7 @@ void split_writer_verbatim(struct split_writer *w, bool on);
 /* Reads the rest of the source and ends the file. */
 int split_writer_end(struct split_writer *w);
 
-/* ---- joining ------------------------------------------------------------------------------- */
+/* ---- joining -------------------------------------------------------------------------------- */
 /* Writes the tar. split_fd: the file from its beginning; tree_fd: the layer's tree; extra_fd: the
  * directory of replaced contents, or -1. */
 int split_join(int split_fd, int tree_fd, int extra_fd, struct writer *to, const bool *cancel,

@@ -128,7 +128,7 @@ struct data_root *layer_store_root(struct layer_store *s) {
     return s->root;
 }
 
-/* ---- look-up and references ------------------------------------------------------------------ */
+/* ---- look-up and references ----------------------------------------------------------------- */
 
 static int not_found(const char *diff_id, struct err *e) {
     return err_set(e, ERR_NOT_FOUND, "layer does not exist: %s", diff_id);
@@ -223,7 +223,7 @@ void layer_store_each(struct layer_store *s,
     pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- durability ------------------------------------------------------------------------------ */
+/* ---- durability ----------------------------------------------------------------------------- */
 
 bool layer_store_is_dirty(struct layer_store *s) {
     bool dirty = false;
@@ -263,7 +263,7 @@ int layer_store_sync(struct layer_store *s) {
     return 0;
 }
 
-/* ---- claims ----------------------------------------------------------------------------------- */
+/* ---- claims --------------------------------------------------------------------------------- */
 
 int layer_claim(struct layer_store *s, const char *diff_id, const bool *cancel) {
     int r = 0;
@@ -299,7 +299,7 @@ void layer_claim_end(struct layer_store *s, const char *diff_id) {
     pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- drafts ----------------------------------------------------------------------------------- */
+/* ---- drafts --------------------------------------------------------------------------------- */
 
 int layer_draft_new(struct layer_store *s, struct layer_draft **ret, struct err *e) {
     struct layer_draft *d = xnew(struct layer_draft);

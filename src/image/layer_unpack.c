@@ -70,7 +70,7 @@ struct unpacker {
     const char *name;              /* last component, "" for the top itself */
 };
 
-/* ---- names --------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 /* Drops empty components and "."; refuses "..". */
 static int clean_path(const char *in, char out[static TAR_PATH_MAX + 1], size_t *ret_depth) {

@@ -38,7 +38,7 @@ static int remove_volatile_mark(const char *work) {
     return inner < 0 ? take_fd(&inner) : tree_remove_at(inner, "incompat");
 }
 
-/* ---- Linux 6.5 and later: one layer a call ---------------------------------------------------- */
+/* ---- Linux 6.5 and later: one layer a call -------------------------------------------------- */
 
 static int add_lower(int fs, const char *path) {
     return sys_fsconfig_string(fs, "lowerdir+", path);
@@ -85,7 +85,7 @@ static int mount_new(const struct overlay_options *o, bool upper, int *ret_fd,
     return 0;
 }
 
-/* ---- older kernels: mount(2) in a mount namespace of a thread's own ---------------------------- */
+/* ---- older kernels: mount(2) in a mount namespace of a thread's own ------------------------- */
 
 struct old_mount {
     const struct overlay_options *o;
@@ -132,7 +132,9 @@ static int old_mount_here(const struct overlay_options *o, bool upper, int *ret_
     int r = link_layers(o, upper, &lower);
     if (r < 0)
         return r;
-    if (mkdir("m", 0700) < 0 || (upper && (symlink(o->upper, "u") < 0 || symlink(o->work, "w") < 0)))
+    if (mkdir("m", 0700) < 0)
+        return -errno;
+    if (upper && (symlink(o->upper, "u") < 0 || symlink(o->work, "w") < 0))
         return -errno;
     for (size_t i = 0; i < sizeof(FIXED_OPTIONS) / sizeof(*FIXED_OPTIONS); i++)
         buf_printf(&options, "%s=off,", FIXED_OPTIONS[i]);

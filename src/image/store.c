@@ -52,7 +52,7 @@ size_t image_count(const struct image_store *s) {
     return s->images.count;
 }
 
-/* ---- records ----------------------------------------------------------------------------------- */
+/* ---- records -------------------------------------------------------------------------------- */
 
 static void put_image(struct store_txn *t, const struct image *i) {
     struct image_record r = {
@@ -71,7 +71,7 @@ static void commit(struct image_store *s, struct store_txn *t) {
     store_commit(s->db, t, NULL, NULL);
 }
 
-/* ---- images ------------------------------------------------------------------------------------- */
+/* ---- images --------------------------------------------------------------------------------- */
 
 static void image_free(void *p) {
     struct image *i = p;
@@ -154,7 +154,7 @@ static void insert(struct image_store *s, struct image *i) {
     }
 }
 
-/* ---- start -------------------------------------------------------------------------------------- */
+/* ---- start ---------------------------------------------------------------------------------- */
 
 struct loading {
     struct image_store *s;
@@ -241,7 +241,7 @@ void image_store_free(struct image_store *s) {
     free(s);
 }
 
-/* ---- look-up ------------------------------------------------------------------------------------ */
+/* ---- look-up -------------------------------------------------------------------------------- */
 
 struct image *image_get(struct image_store *s, const char *id) {
     return map_get(&s->images, id);
@@ -326,7 +326,7 @@ struct image **image_list(struct image_store *s, size_t *ret_count) {
     return v;
 }
 
-/* ---- changes ------------------------------------------------------------------------------------ */
+/* ---- changes -------------------------------------------------------------------------------- */
 
 static void attach(struct image_store *s, struct image *i, const char *canonical,
                    struct store_txn *t) {
@@ -443,7 +443,7 @@ void image_remove(struct image_store *s, struct image *i) {
     image_free(i);
 }
 
-/* ---- for workers ---------------------------------------------------------------------------------- */
+/* ---- for workers ---------------------------------------------------------------------------- */
 
 static int add_to_bundle(struct image_store *s, struct image_bundle *b, const struct image *i,
                          struct image_item **ret, struct err *e) {

@@ -43,7 +43,7 @@ int image_store_open(struct layer_store *layers, struct store *db, struct image_
 void image_store_free(struct image_store *s);
 struct layer_store *image_store_layers(struct image_store *s);
 
-/* ---- look-up ------------------------------------------------------------------------------- */
+/* ---- look-up -------------------------------------------------------------------------------- */
 /* By reference, id, or unambiguous id prefix. 400 "invalid reference format", 404 "No such image:
  * busybox:nope", 400 "Multiple IDs found with provided prefix: ab". */
 struct image *image_find(struct image_store *s, const char *name, struct err *e);
@@ -58,7 +58,7 @@ struct image **image_list(struct image_store *s, size_t *ret_count);
 /* 12 digits of the id. */
 void image_short_id(const struct image *i, char out[static 13]);
 
-/* ---- changes ------------------------------------------------------------------------------- */
+/* ---- changes -------------------------------------------------------------------------------- */
 /* Takes over an item of a bundle (its layer references move; the item is emptied). An image that
  * is known already only gets the item's tags. ret and ret_new may be NULL; *ret_new says
  * whether it is new. Tags that move away from another image leave that one. */
@@ -75,7 +75,7 @@ bool image_untag(struct image_store *s, const char *canonical);
 /* Removes the image with its references, drops its references on layers. */
 void image_remove(struct image_store *s, struct image *i);
 
-/* ---- DELETE /images/NAME and prune --------------------------------------------------------- */
+/* ---- DELETE /images/NAME and prune ---------------------------------------------------------- */
 enum image_use { IMAGE_UNUSED, IMAGE_USED_STOPPED, IMAGE_USED_RUNNING };
 struct image_in_use {
     /* The container (short id, borrowed, good for the moment) that uses the image; `ref` when not
@@ -97,7 +97,7 @@ void image_deletions_done(struct image_deletions *d);
 int image_delete(struct image_store *s, const char *name, bool force, bool no_prune,
                  const struct image_in_use *use, struct image_deletions *ret, struct err *e);
 
-/* ---- for workers --------------------------------------------------------------------------- */
+/* ---- for workers ---------------------------------------------------------------------------- */
 /* A copy of images by name for archive_save, with references on their layers: a repository name
  * without a tag takes all its tags, an id none, as docker save. */
 int image_snapshot(struct image_store *s, char *const *names, struct image_bundle *ret,

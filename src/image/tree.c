@@ -79,7 +79,7 @@ int tree_list(int dirfd, char ***ret_names) {
     return 0;
 }
 
-/* ---- walks --------------------------------------------------------------------------------- */
+/* ---- walks ---------------------------------------------------------------------------------- */
 
 struct level {
     int fd;
@@ -278,7 +278,7 @@ const char *inode_map_add(struct inode_map *m, const struct stat *st, const char
     return NULL;
 }
 
-/* ---- removal ------------------------------------------------------------------------------- */
+/* ---- removal -------------------------------------------------------------------------------- */
 
 static int move_up(int dirfd, const char *name, int top) {
     unsigned char bytes[16];
@@ -371,7 +371,7 @@ int tree_remove_at(int dirfd, const char *name) {
     return first;
 }
 
-/* ---- sizes --------------------------------------------------------------------------------- */
+/* ---- sizes ---------------------------------------------------------------------------------- */
 
 static void cleanup_walk(struct tree_walk **w) {
     tree_walk_free(*w);

@@ -26,7 +26,7 @@ bool tree_is_whiteout(const struct stat *st);
 /* trusted.overlay.opaque is "y" on this directory. */
 bool tree_is_opaque(int dirfd);
 
-/* ---- walks --------------------------------------------------------------------------------- */
+/* ---- walks ---------------------------------------------------------------------------------- */
 struct tree_node {
     int dirfd;        /* the directory that holds it */
     const char *name; /* its name in there */
@@ -60,7 +60,7 @@ void inode_map_done(struct inode_map *m);
 /* The path under which it was added first, or NULL, and then it is added. */
 const char *inode_map_add(struct inode_map *m, const struct stat *st, const char *path);
 
-/* ---- work ---------------------------------------------------------------------------------- */
+/* ---- work ----------------------------------------------------------------------------------- */
 /* Removes `name` below dirfd with everything in it, however deep. A missing one is success. Goes
  * on after an error and returns the first. */
 int tree_remove_at(int dirfd, const char *name);

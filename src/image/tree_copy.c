@@ -56,12 +56,16 @@ int tree_copy_xattrs(int src_fd, int dst_fd, bool from_upper) {
     return 0;
 }
 
+static bool kernel_cannot_copy(int errnum) {
+    return errnum == EXDEV || errnum == EINVAL || errnum == ENOSYS || errnum == EOPNOTSUPP;
+}
+
 /* One stretch of data. The kernel copies within itself where it can. */
 static int copy_range(struct copier *c, int in, int out, off_t at, off_t end) {
     off_t to = at;
     while (at < end) {
         ssize_t n = copy_file_range(in, &at, out, &to, (size_t)(end - at), 0);
-        if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
+        if (n < 0 && kernel_cannot_copy(errno)) {
             if (!c->block)
                 c->block = xmalloc(COPY_BLOCK);
             size_t want = end - at < COPY_BLOCK ? (size_t)(end - at) : COPY_BLOCK;

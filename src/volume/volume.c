@@ -53,7 +53,7 @@ static void save(struct volume_store *s, const struct volume *v) {
     store_commit(s->db, t, NULL, NULL);
 }
 
-/* ---- directories -------------------------------------------------------------------------------- */
+/* ---- directories ---------------------------------------------------------------------------- */
 
 static int make_dir(int dirfd, const char *path, mode_t mode) {
     if (mkdirat(dirfd, path, mode) < 0)
@@ -76,7 +76,7 @@ static void complete(struct volume_store *s, struct volume *v) {
     (void)map_put(&s->volumes, v->name, v);
 }
 
-/* ---- start -------------------------------------------------------------------------------------- */
+/* ---- start ---------------------------------------------------------------------------------- */
 
 static int load_one(void *arg, const char *id, const char *doc) {
     struct volume_store *s = arg;
@@ -125,7 +125,7 @@ void volume_store_free(struct volume_store *s) {
     free(s);
 }
 
-/* ---- names -------------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 int volume_name_check(const char *name, struct err *e) {
     size_t n = strlen(name);
@@ -146,7 +146,7 @@ int volume_name_check(const char *name, struct err *e) {
     return 0;
 }
 
-/* ---- life --------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 static int check_create(const struct volume_create *c, const char *name, struct err *e) {
     if (!str_empty(c->driver) && !str_eq(c->driver, "local"))
@@ -237,7 +237,7 @@ void volume_each(struct volume_store *s, void (*each)(void *arg, struct volume *
         each(arg, m->value);
 }
 
-/* ---- users -------------------------------------------------------------------------------------- */
+/* ---- users ---------------------------------------------------------------------------------- */
 
 void volume_ref(struct volume *v, const char *container_id) {
     uintptr_t n = (uintptr_t)map_get(&v->users, container_id);
@@ -270,7 +270,7 @@ void volume_mark_used(struct volume_store *s, struct volume *v) {
     save(s, v);
 }
 
-/* ---- workers ------------------------------------------------------------------------------------ */
+/* ---- workers -------------------------------------------------------------------------------- */
 
 int volume_seed(const char *mountpoint, int rootfs_fd, const char *path, const bool *cancel,
                 struct err *e) {

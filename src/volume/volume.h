@@ -65,7 +65,7 @@ void volume_mark_used(struct volume_store *s, struct volume *v);
 /* 400 in Docker's words unless the name is one. */
 int volume_name_check(const char *name, struct err *e);
 
-/* ---- workers ------------------------------------------------------------------------------- */
+/* ---- workers -------------------------------------------------------------------------------- */
 /* Copies what the image has at `path` (below rootfs_fd: an overlay mount, resolved inside it) into
  * the volume when the volume is empty: owners, modes, xattrs, hard links. A missing path is
  * success; a volume with content is left alone. */
