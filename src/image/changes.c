@@ -20,6 +20,7 @@ struct level {
     int *fds;
     size_t count;
     bool reported; /* it is in the list */
+    bool hides;    /* it or a parent is opaque: what is below does not show, and counts as removed */
 };
 struct finder {
     struct level *levels;
@@ -112,7 +113,7 @@ static int enter(struct finder *f, const char *name) {
     return 0;
 }
 
-/* An opaque directory: what the layers below have in it is gone, unless it is there again. */
+/* What the layers below have in it is gone, unless it is there again. */
 static int report_hidden(struct finder *f, const struct tree_node *n) {
     const struct level *l = &f->levels[f->depth - 1];
     __attribute__((cleanup(map_done))) struct map names = {0};
@@ -159,13 +160,9 @@ static int visit_dir(struct finder *f, const struct tree_node *n, int found,
         if (r == 0)
             r = add(f, n->path, found ? CHANGE_MODIFY : CHANGE_ADD);
     }
-    if (r == 0 && was_dir && tree_is_opaque(n->fd)) {
-        r = report_hidden(f, n);
-        struct level *l = &f->levels[f->depth - 1];
-        while (l->count)
-            fd_close(l->fds[--l->count]);
-    }
-    return r;
+    struct level *l = &f->levels[f->depth - 1];
+    l->hides = l[-1].hides || tree_is_opaque(n->fd);
+    return r == 0 && was_dir && l->hides ? report_hidden(f, n) : r;
 }
 
 static int visit(struct finder *f, const struct tree_node *n) {
