@@ -241,6 +241,7 @@ static int start(struct daemon *d, struct err *e) {
     if (r < 0)
         return r;
     d->server = http_server_new(d->loop, router_handle, d->engine);
+    d->engine->server = d->server;
     return open_listeners(d, e);
 }
 
@@ -289,6 +290,8 @@ int daemon_run(struct daemon_options *o) {
     for (size_t i = 0; i < 3; i++)
         if (signals[i])
             loop_signal_free(signals[i]);
+    if (d.engine)
+        d.engine->server = NULL;
     http_server_free(d.server);
     strv_for_each(path, d.socket_paths)
         (void)unlink(path); /* it may be gone */

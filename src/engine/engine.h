@@ -41,6 +41,7 @@ struct engine_options {
 };
 
 struct exec;
+struct http_server;
 struct spawner_link;
 struct idmap;
 
@@ -59,6 +60,7 @@ struct engine {
     struct cgroup_info cgroup_info;
     struct lsm_host lsm;
     struct spawner_link *spawner;
+    struct http_server *server; /* for sockets made for containers; NULL before it listens */
     struct map containers;     /* id -> struct container */
     struct map names;          /* name without slash -> struct container */
     struct map execs;          /* id -> struct exec */

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/api_socket.h"
 #include "engine/container.h"
 #include "engine/exec.h"
 #include "engine/health.h"
@@ -72,6 +73,7 @@ void container_schedule_restart(struct container *c) {
 void container_release_runtime(struct container *c) {
     auto_free char *state_dir = container_state_dir(c);
 
+    api_socket_close(c);
     if (c->rec.net.address) {
         struct network_endpoint ep = {.host_if = c->rec.net.host_if,
                                       .mac = c->rec.net.mac,

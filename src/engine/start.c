@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "engine/api_socket.h"
 #include "engine/container.h"
 #include "engine/idmap.h"
 #include "engine/netfiles.h"
@@ -324,6 +325,8 @@ static int fill_spec(struct container *c, const struct joins *j, struct rt_reque
         .cgroup_v2 = eng->cgroups->version == 2,
     };
     r = spec_build(&c->rec.config, &c->rec.host, &f, &q->spec, e);
+    if (r == 0)
+        r = api_socket_replace(c, &q->spec, e);
 out:
     security_options_done(&so);
     netfiles_done(&files);

@@ -42,6 +42,7 @@ struct http_listener {
     struct loop_fd *watch;
     char *label, *allow_origin;
     bool is_tcp, paused;
+    bool closed; /* accepts no more; freed with its last connection */
     void *tls, *user;
     unsigned conns;
 };

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/alloc.h"
@@ -58,7 +59,8 @@ void http_server_free(struct http_server *s) {
     if (!s)
         return;
     list_for_each (l, &s->listeners, link)
-        loop_fd_set(l->watch, 0);
+        if (l->watch)
+            loop_fd_set(l->watch, 0);
     while ((c = list_first(&s->conns, struct http_conn, link))) {
         if (c->phase == HTTP_WORKER) {
             /* The worker sees a closed connection, and http_worker_give frees it. */
@@ -139,8 +141,31 @@ static void listener_pause(struct http_listener *l) {
     tick_start(l->server);
 }
 
+void http_server_unlisten(struct http_server *s, const char *label) {
+    struct http_listener *l, *next;
+
+    list_for_each_safe (l, next, &s->listeners, link) {
+        if (strcmp(l->label, label) != 0 || l->closed)
+            continue;
+        l->closed = true;
+        loop_fd_free(l->watch);
+        l->watch = NULL;
+        l->fd = fd_close(l->fd);
+        if (l->conns == 0)
+            listener_free(l);
+    }
+}
+
 void http_listener_release(struct http_listener *l) {
+    struct http_server *s = l->server;
+
     l->conns--;
+    if (l->closed) {
+        if (l->conns == 0)
+            listener_free(l);
+        tick_stop(s);
+        return;
+    }
     if (l->paused && l->conns < HTTP_CONNS_MAX) {
         l->paused = false;
         loop_fd_set(l->watch, LOOP_READ);

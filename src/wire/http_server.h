@@ -47,6 +47,8 @@ struct http_server *http_server_new(struct loop *l,
 void http_server_free(struct http_server *s);
 /* Takes a listening socket (owned from now on, also on failure). */
 int http_server_listen(struct http_server *s, int fd, const struct http_listener_options *o);
+/* Stops accepting on the listeners with this label; connections that they made live on. */
+void http_server_unlisten(struct http_server *s, const char *label);
 
 /* ---- the request ----------------------------------------------------------------------------- */
 const char *http_req_method(const struct http_req *r);
