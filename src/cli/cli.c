@@ -100,10 +100,9 @@ static int finish(int r, struct err *e) {
         fprintf(stderr, "write /dev/stdout: %s\n", strerror(errno));
         return 1;
     }
-    if (r >= 0)
-        return r;
-    fprintf(stderr, "%s\n", err_msg(e));
-    return 1;
+    if (r < 0 || (e && e->msg))
+        fprintf(stderr, "%s\n", err_msg(e));
+    return r < 0 ? 1 : r;
 }
 
 static int run_command(struct cli *cli, const struct command *cmd, const char *path, int argc,

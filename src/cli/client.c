@@ -277,8 +277,9 @@ static int transmit(struct exchange *x, struct err *e) {
 }
 
 int exchange_send(struct exchange *x, struct client *c, const struct request *r, struct err *e) {
-    /* A stream cannot be sent twice: learn the daemon's version before. */
-    if (has_stream(r) && !c->confirmed) {
+    /* A stream cannot be sent twice, and HEAD does not say why it failed: learn the daemon's version
+     * before. */
+    if ((has_stream(r) || strcmp(r->method, "HEAD") == 0) && !c->confirmed) {
         int n = confirm_version(c, e);
 
         if (n < 0)

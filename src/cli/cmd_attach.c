@@ -21,13 +21,13 @@ static int check_state(struct json_object *c, struct err *e) {
 
     if (!jsn_bool(state, "Running", false))
         return err_set(e, ERR_CONFLICT,
-                       "cannot attach to a stopped container, start it first");
+                       "You cannot attach to a stopped container, start it first");
     if (jsn_bool(state, "Paused", false))
         return err_set(e, ERR_CONFLICT,
-                       "cannot attach to a paused container, unpause it first");
+                       "You cannot attach to a paused container, unpause it first");
     if (jsn_bool(state, "Restarting", false))
         return err_set(e, ERR_CONFLICT,
-                       "cannot attach to a restarting container, wait until it is running");
+                       "You cannot attach to a restarting container, wait until it is running");
     return 0;
 }
 

@@ -252,7 +252,6 @@ static int cmd_df(struct cli *cli, const struct args *a, struct err *e) {
     containers(df, &out);
     volumes(df, &out);
     caches(df, &out);
-    buf_putc(&out, '\n');
     return print_out(&out, e);
 }
 

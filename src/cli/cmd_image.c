@@ -99,10 +99,8 @@ static int cmd_tag(struct cli *cli, const struct args *a, struct err *e) {
     auto_buf query = BUF_INIT;
     int r = split_reference(a->argv[1], &repo, &tag, e);
 
-    if (r < 0) {
-        err_wrap(e, "Error parsing reference: \"%s\" is not a valid repository/tag", a->argv[1]);
+    if (r < 0)
         return r;
-    }
     query_add(&query, "repo", repo);
     query_add(&query, "tag", tag);
     return client_post_json(&cli->client, path, buf_str(&query), NULL, NULL, e);

@@ -139,7 +139,7 @@ static int cmd_port(struct cli *cli, const struct args *a, struct err *e) {
         key = xasprintf("%s%s", a->argv[1], strchr(a->argv[1], '/') ? "" : "/tcp");
         bindings = jsn_get(ports, key);
         if (!bindings || json_object_array_length(bindings) == 0)
-            return err_set(e, ERR_NOT_FOUND, "no public port '%s' published for %s", a->argv[1],
+            return err_set(e, ERR_NOT_FOUND, "Error: No public port '%s' published for %s", a->argv[1],
                            a->argv[0]);
         put_bindings(&lines, "", bindings);
     } else if (ports) {

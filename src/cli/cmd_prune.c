@@ -50,7 +50,7 @@ static const struct kind images = {"/images/prune", "Deleted Images:", "ImagesDe
 static const struct kind caches = {"/build/prune", "Deleted build cache objects:",
                                    "CachesDeleted"};
 
-static void print_deleted(const struct kind *k, struct json_object *list) {
+static size_t print_deleted(const struct kind *k, struct json_object *list) {
     size_t n = list && json_object_is_type(list, json_type_array) ? json_object_array_length(list)
                                                                   : 0;
 
@@ -68,6 +68,7 @@ static void print_deleted(const struct kind *k, struct json_object *list) {
     }
     if (n > 0)
         put_line("%s", "");
+    return n;
 }
 
 static int prune(struct cli *cli, const struct kind *k, char *const *filters, const char *extra,
@@ -86,8 +87,9 @@ static int prune(struct cli *cli, const struct kind *k, char *const *filters, co
     r = client_post_json(&cli->client, k->path, buf_str(&query), NULL, &answer, e);
     if (r < 0)
         return r;
-    print_deleted(k, jsn_get(answer, k->member));
-    *space += jsn_int(answer, "SpaceReclaimed", 0);
+    /* docker counts the space only of what it names */
+    if (print_deleted(k, jsn_get(answer, k->member)) > 0 || k == &caches)
+        *space += jsn_int(answer, "SpaceReclaimed", 0);
     return 0;
 }
 

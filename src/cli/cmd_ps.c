@@ -35,15 +35,10 @@ static const struct column columns[] = {
 #define PS_TABLE                                                                                   \
     "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
 
-/* {{.Label "x"}}: the row keeps the labels under a name that no template can write. */
-#define LABELS_KEY " labels"
-
-static char *ps_method(struct json_object *row, const char *name, const char *arg) {
-    struct json_object *labels;
-
+/* {{.Label "x"}} */
+static char *ps_method(struct json_object *labels, const char *name, const char *arg) {
     if (!str_eq(name, "Label"))
         return NULL;
-    labels = json_object_object_get(row, LABELS_KEY);
     return xstrdup(str_or_empty(jsn_str(labels, arg)));
 }
 
@@ -277,8 +272,7 @@ static int print(struct list_output *list, struct json_object *all, bool trunc, 
         auto_json *row = ps_row(c, trunc);
         int r;
 
-        if (!list->is_json)
-            json_object_object_add(row, LABELS_KEY, json_object_get(jsn_get(c, "Labels")));
+        list->extra = jsn_get(c, "Labels");
         r = list_row(list, row, e);
         if (r < 0)
             return r;

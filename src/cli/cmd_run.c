@@ -109,11 +109,9 @@ static int cmd_run(struct cli *cli, const struct args *a, struct err *e) {
     struct detach_keys keys;
     int r;
 
-    if (detached && flag_list(&a->flags, "attach")) {
-        (void)err_set(&why, ERR_INVALID,
-                      "conflicting options: cannot specify both --attach and --detach");
-        return failed(cli, a, &why);
-    }
+    if (detached && flag_list(&a->flags, "attach"))
+        return err_set(e, ERR_INVALID,
+                       "conflicting options: cannot specify both --attach and --detach");
     r = detach_keys_parse(flag_str(&a->flags, "detach-keys"), &keys, e);
     if (r < 0)
         return r;
@@ -146,6 +144,10 @@ static int cmd_create(struct cli *cli, const struct args *a, struct err *e) {
     __attribute__((cleanup(create_result_done))) struct create_result c = {0};
     int r = create_container(cli, a, false, &c, e);
 
+    if (r < 0 && c.bad_flags) {
+        (void)failed(cli, a, e);
+        return EXIT_USAGE;
+    }
     if (r < 0)
         return r;
     put_line("%s", c.id);

@@ -86,12 +86,10 @@ static const struct column columns[] = {
     {"Size", "SIZE"},          {"Availability", "AVAILABILITY"}, {"Group", "GROUP"},
     {"Status", "STATUS"},      {NULL, NULL}};
 
-#define LABELS_KEY " labels"
-
-static char *volume_method(struct json_object *row, const char *name, const char *arg) {
+static char *volume_method(struct json_object *labels, const char *name, const char *arg) {
     if (!str_eq(name, "Label"))
         return NULL;
-    return xstrdup(str_or_empty(jsn_str(json_object_object_get(row, LABELS_KEY), arg)));
+    return xstrdup(str_or_empty(jsn_str(labels, arg)));
 }
 
 static const struct list_format ls_format = {
@@ -155,8 +153,7 @@ static int cmd_volume_ls(struct cli *cli, const struct args *a, struct err *e) {
         struct json_object *v = json_object_array_get_idx(all, i);
         auto_json *row = volume_row(v);
 
-        if (!list.is_json)
-            json_object_object_add(row, LABELS_KEY, json_object_get(jsn_get(v, "Labels")));
+        list.extra = jsn_get(v, "Labels");
         r = list_row(&list, row, e);
         if (r < 0)
             return r;

@@ -176,7 +176,8 @@ static int cidfile_open(const char *path, int *ret_fd, struct err *e) {
                        "delete %s",
                        path);
     if (fd < 0)
-        return err_sys(e, errno, "failed to create the container ID file: open %s", path);
+        return err_set(e, ERR_SYSTEM, "failed to create the container ID file: open %s: %s", path,
+                       errno == ENOENT ? "no such file or directory" : strerror(errno));
     *ret_fd = fd;
     return 0;
 }
@@ -202,6 +203,7 @@ int create_container(struct cli *cli, const struct args *a, bool detached,
     struct json_object *warnings;
     int r;
 
+    ret->bad_flags = true;
     if (!str_eq(pull, "always") && !str_eq(pull, "missing") && !str_eq(pull, "never"))
         return err_set(e, ERR_INVALID,
                        "invalid pull option: '%s': must be one of \"always\", \"missing\" or "
@@ -210,6 +212,7 @@ int create_container(struct cli *cli, const struct args *a, bool detached,
     r = create_body(cli, a, detached, &what, &body, e);
     if (r < 0)
         return r;
+    ret->bad_flags = false;
     {
         __attribute__((cleanup(image_ref_done))) struct image_ref ref = {0};
 

@@ -9,11 +9,17 @@ int check_attach(const char *v, struct err *e);
 int check_add_host(const char *v, struct err *e);
 int check_ip(const char *v, struct err *e);
 int check_sysctl(const char *v, struct err *e);
+/* Of --device; not while flags are parsed, as docker. */
 int check_device(const char *v, struct err *e);
 int check_device_rate(const char *v, struct err *e);
 int check_weight_device(const char *v, struct err *e);
 int check_ulimit(const char *v, struct err *e);
 int check_link(const char *v, struct err *e);
+int check_env(const char *v, struct err *e);
+int check_label(const char *v, struct err *e);
+int check_mount(const char *v, struct err *e);
+int check_network(const char *v, struct err *e);
+int check_gpus(const char *v, struct err *e);
 
 /* clang-format off */
 #define CONTAINER_FLAGS(pull_usage) \
@@ -37,7 +43,7 @@ int check_link(const char *v, struct err *e);
     {.name = "cpus", .type = FLAG_DECIMAL, .usage = "Number of CPUs"}, \
     {.name = "cpuset-cpus", .type = FLAG_STRING, .usage = "CPUs in which to allow execution (0-3, 0,1)"}, \
     {.name = "cpuset-mems", .type = FLAG_STRING, .usage = "MEMs in which to allow execution (0-3, 0,1)"}, \
-    {.name = "device", .type = FLAG_LIST, .usage = "Add a host device to the container", .check = check_device}, \
+    {.name = "device", .type = FLAG_LIST, .usage = "Add a host device to the container"}, \
     {.name = "device-cgroup-rule", .type = FLAG_LIST, .usage = "Add a rule to the cgroup allowed devices list"}, \
     {.name = "device-read-bps", .type = FLAG_LIST, .usage = "Limit read rate (bytes per second) from a device", .shown = "[]", .check = check_device_rate}, \
     {.name = "device-read-iops", .type = FLAG_LIST, .usage = "Limit read rate (IO per second) from a device", .shown = "[]", .check = check_device_rate}, \
@@ -50,10 +56,10 @@ int check_link(const char *v, struct err *e);
     {.name = "dns-search", .type = FLAG_LIST, .usage = "Set custom DNS search domains"}, \
     {.name = "domainname", .type = FLAG_STRING, .usage = "Container NIS domain name"}, \
     {.name = "entrypoint", .type = FLAG_STRING, .usage = "Overwrite the default ENTRYPOINT of the image"}, \
-    {.name = "env", .shorthand = 'e', .type = FLAG_LIST, .usage = "Set environment variables"}, \
+    {.name = "env", .shorthand = 'e', .type = FLAG_LIST, .usage = "Set environment variables", .check = check_env}, \
     {.name = "env-file", .type = FLAG_LIST, .usage = "Read in a file of environment variables"}, \
     {.name = "expose", .type = FLAG_LIST, .usage = "Expose a port or a range of ports"}, \
-    {.name = "gpus", .type = FLAG_LIST, .type_name = "gpu-request", .usage = "GPU devices to add to the container ('all' to pass all GPUs)"}, \
+    {.name = "gpus", .type = FLAG_LIST, .type_name = "gpu-request", .usage = "GPU devices to add to the container ('all' to pass all GPUs)", .check = check_gpus}, \
     {.name = "group-add", .type = FLAG_LIST, .usage = "Add additional groups to join"}, \
     {.name = "health-cmd", .type = FLAG_STRING, .usage = "Command to run to check health"}, \
     {.name = "health-interval", .type = FLAG_DURATION, .usage = "Time between running the check (ms|s|m|h) (default 0s)"}, \
@@ -72,7 +78,7 @@ int check_link(const char *v, struct err *e);
     {.name = "ipc", .type = FLAG_STRING, .usage = "IPC mode to use"}, \
     {.name = "isolation", .type = FLAG_STRING, .usage = "Container isolation technology"}, \
     {.name = "kernel-memory", .type = FLAG_BYTES, .usage = "Kernel memory limit", .hidden = true}, \
-    {.name = "label", .shorthand = 'l', .type = FLAG_LIST, .usage = "Set meta data on a container"}, \
+    {.name = "label", .shorthand = 'l', .type = FLAG_LIST, .usage = "Set meta data on a container", .check = check_label}, \
     {.name = "label-file", .type = FLAG_LIST, .usage = "Read in a line delimited file of labels"}, \
     {.name = "link", .type = FLAG_LIST, .usage = "Add link to another container", .check = check_link}, \
     {.name = "link-local-ip", .type = FLAG_LIST, .usage = "Container IPv4/IPv6 link-local addresses"}, \
@@ -83,11 +89,11 @@ int check_link(const char *v, struct err *e);
     {.name = "memory-reservation", .type = FLAG_BYTES, .usage = "Memory soft limit"}, \
     {.name = "memory-swap", .type = FLAG_SWAP, .usage = "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"}, \
     {.name = "memory-swappiness", .type = FLAG_INT, .usage = "Tune container memory swappiness (0 to 100)", .shown = "-1", .initial = "-1"}, \
-    {.name = "mount", .type = FLAG_LIST, .type_name = "mount", .usage = "Attach a filesystem mount to the container"}, \
+    {.name = "mount", .type = FLAG_LIST, .type_name = "mount", .usage = "Attach a filesystem mount to the container", .check = check_mount}, \
     {.name = "name", .type = FLAG_STRING, .usage = "Assign a name to the container"}, \
     {.name = "net", .type = FLAG_LIST, .type_name = "network", .usage = "Connect a container to a network", .hidden = true, .alias_of = "network"}, \
     {.name = "net-alias", .type = FLAG_LIST, .usage = "Add network-scoped alias for the container", .hidden = true, .alias_of = "network-alias"}, \
-    {.name = "network", .type = FLAG_LIST, .type_name = "network", .usage = "Connect a container to a network"}, \
+    {.name = "network", .type = FLAG_LIST, .type_name = "network", .usage = "Connect a container to a network", .check = check_network}, \
     {.name = "network-alias", .type = FLAG_LIST, .usage = "Add network-scoped alias for the container"}, \
     {.name = "no-healthcheck", .type = FLAG_BOOL, .usage = "Disable any container-specified HEALTHCHECK"}, \
     {.name = "oom-kill-disable", .type = FLAG_BOOL, .usage = "Disable OOM Killer"}, \
@@ -128,13 +134,15 @@ struct create_result {
     bool tty, interactive; /* what the body says */
     bool attach_stdin, attach_stdout, attach_stderr;
     bool auto_remove;
+    bool bad_flags; /* the error is in the command line: the program's name goes before it */
 };
 void create_result_done(struct create_result *r);
 
 /* The body of the create request for these flags; `detached` attaches nothing. */
 int create_body(struct cli *cli, const struct args *a, bool detached, struct create_result *what,
                 struct buf *body, struct err *e);
-/* Creates the container, with the pull of a missing image and --cidfile. Warnings go to stderr. */
+/* Creates the container, with the pull of a missing image and --cidfile. Warnings go to stderr. After
+ * a failure only ret->bad_flags is set. */
 int create_container(struct cli *cli, const struct args *a, bool detached,
                      struct create_result *ret, struct err *e);
 /* Pulls `ref` and shows the progress on `fd`. */

@@ -69,6 +69,29 @@ static void put_assignment(struct strmap *m, const char *kv) {
 
 /* ---- volumes ------------------------------------------------------------------------------- */
 
+/* base/path without "." and "..", by the text alone as Go's filepath.Join. */
+static char *path_clean(const char *base, const char *path) {
+    auto_free char *joined = xasprintf("%s/%s", base, path);
+    auto_strv parts = str_split(joined, '/');
+    auto_strv kept = NULL;
+    auto_free char *rest = NULL;
+
+    strv_for_each(part, parts) {
+        size_t n = strv_len(kept);
+
+        if (str_eq(part, "..")) {
+            if (n > 0) {
+                free(kept[n - 1]);
+                kept[n - 1] = NULL;
+            }
+        } else if (*part && !str_eq(part, ".")) {
+            strv_add(&kept, part);
+        }
+    }
+    rest = strv_join(kept, "/");
+    return xasprintf("/%s", rest);
+}
+
 /* [source:]target[:options]; a source that starts with a dot is below our own directory. */
 static int volume(struct spec *s, const char *v, struct err *e) {
     auto_strv part = str_split(v, ':');
@@ -76,30 +99,17 @@ static int volume(struct spec *s, const char *v, struct err *e) {
 
     if (n == 0)
         return err_set(e, ERR_INVALID, "invalid empty volume spec");
-    if (n > 3)
-        return err_set(e, ERR_INVALID, "invalid spec: %s: too many colons", v);
-    for (size_t i = 0; i < n; i++)
-        if (!*part[i])
-            return err_set(e, ERR_INVALID, "invalid spec: %s: empty section between colons", v);
+    /* what else can be wrong with it is the daemon's to say */
     if (n == 1) {
         strmap_put(&s->volumes, v, "");
         return 0;
     }
     if (*part[0] == '.') {
-        auto_free char *cwd = getcwd(NULL, 0), *joined = NULL, *real = NULL;
-        const char *rest = part[0];
+        auto_free char *cwd = getcwd(NULL, 0), *joined = NULL;
 
         if (!cwd)
             return err_sys(e, errno, "getwd");
-        while (str_starts(rest, "./"))
-            rest += 2;
-        if (str_eq(rest, "."))
-            rest = "";
-        joined = xasprintf("%s%s%s", cwd, *rest ? "/" : "", rest);
-        if (strstr(joined, "..") && (real = realpath(joined, NULL)))
-            str_set(&joined, real);
-        while (strlen(joined) > 1 && str_ends(joined, "/"))
-            joined[strlen(joined) - 1] = '\0';
+        joined = path_clean(cwd, part[0]);
         strv_take(&s->binds, xasprintf("%s:%s", joined, v + strlen(part[0]) + 1));
     } else {
         strv_add(&s->binds, v);
@@ -125,13 +135,8 @@ static int volumes(struct spec *s, struct err *e) {
         struct json_object *m;
 
         r = mount_parse(v, &m, e);
-        if (r < 0) {
-            auto_err why = ERR_INIT;
-
-            err_move(&why, e);
-            return err_set(e, ERR_INVALID, "invalid argument \"%s\" for \"--mount\" flag: %s", v,
-                           err_msg(&why));
-        }
+        if (r < 0)
+            return r;
         json_object_array_add(s->mounts, m);
     }
     return 0;
@@ -158,7 +163,7 @@ static int compare_text(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Normalised, sorted, without doubles; what is added is not dropped. */
+/* Normalised, sorted, without doubles. */
 static void capabilities(struct spec *s) {
     strv_for_each(v, flag_list(s->f, "cap-add")) {
         auto_free char *name = capability(v);
@@ -169,7 +174,7 @@ static void capabilities(struct spec *s) {
     strv_for_each(v, flag_list(s->f, "cap-drop")) {
         auto_free char *name = capability(v);
 
-        if (!strv_has(s->cap_drop, name) && !strv_has(s->cap_add, name))
+        if (!strv_has(s->cap_drop, name))
             strv_add(&s->cap_drop, name);
     }
     if (s->cap_add)
@@ -263,6 +268,11 @@ static int checks(struct spec *s, struct err *e) {
     if (r == 0)
         r = check_mode(flag_str(s->f, "cgroupns"), "host", "private",
                        "--cgroupns: invalid CGROUP mode", e);
+    if (r == 0 && !str_eq(flag_str(s->f, "userns"), "project"))
+        r = check_mode(flag_str(s->f, "userns"), "host", "private", "--userns: invalid USER mode",
+                       e);
+    strv_for_each(device, flag_list(s->f, "device"))
+        r = r < 0 ? r : check_device(device, e);
     for (size_t i = 0; i < sizeof health / sizeof *health && r == 0; i++) {
         has_health |= flag_int(s->f, health[i]) != 0;
         if (flag_int(s->f, health[i]) < 0)
@@ -314,9 +324,14 @@ static int collect(struct spec *s, const struct args *a, struct err *e) {
         put_assignment(&s->storage, v);
     }
     strv_for_each(v, flag_list(s->f, "add-host")) {
-        char *host = xstrdup(v), *sep = strpbrk(host, "=:");
+        char *host = xstrdup(v), *sep = strpbrk(host, "=:"); /* check_add_host saw it */
+        size_t n = strlen(host);
 
-        *sep = ':'; /* check_add_host saw it */
+        *sep = ':';
+        if (sep[1] == '[' && host[n - 1] == ']') {
+            host[n - 1] = '\0';
+            memmove(sep + 1, sep + 2, strlen(sep + 1));
+        }
         strv_take(&s->extra_hosts, host);
     }
     capabilities(s);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --mount and --network: lists of key=value. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,7 +160,7 @@ static int mount_check(struct json_object *m, struct err *e) {
 
 int mount_parse(const char *spec, struct json_object **ret, struct err *e) {
     auto_strv fields = csv_split(spec, e);
-    struct json_object *m;
+    struct json_object *m; /* given away or put below */
     int r = 0;
 
     if (!fields)
@@ -179,6 +180,15 @@ int mount_parse(const char *spec, struct json_object **ret, struct err *e) {
     }
     *ret = m;
     return 0;
+}
+
+int check_mount(const char *v, struct err *e) {
+    struct json_object *m;
+    int r = mount_parse(v, &m, e);
+
+    if (r >= 0)
+        json_object_put(m);
+    return r;
 }
 
 /* ---- networks ------------------------------------------------------------------------------ */
@@ -258,6 +268,21 @@ static int attachment_parse(const char *spec, struct attachment *n, struct err *
     return n->target ? 0 : err_set(e, ERR_INVALID, "network name/id is not specified");
 }
 
+int check_network(const char *v, struct err *e) {
+    __attribute__((cleanup(attachment_done))) struct attachment n = {0};
+
+    return attachment_parse(v, &n, e);
+}
+
+/* 92:d0:c6:0a:29:33, with colons or hyphens. */
+static bool is_mac(const char *s) {
+    for (int i = 0; i < 6; i++, s += 3)
+        if (!isxdigit((unsigned char)s[0]) || !isxdigit((unsigned char)s[1]) ||
+            (i < 5 ? s[2] != ':' && s[2] != '-' : s[2] != '\0'))
+            return false;
+    return true;
+}
+
 static int conflict(const char *flag, const char *what, struct err *e) {
     return err_set(e, ERR_INVALID,
                    "conflicting options: cannot specify both --%s and per-network %s", flag, what);
@@ -286,6 +311,9 @@ static int attachment_flags(struct attachment *n, const struct flags *f, struct 
         str_set(&n->ip6, flag_str(f, "ip6"));
     if (flag_changed(f, "mac-address"))
         str_set(&n->mac, flag_str(f, "mac-address"));
+    if (n->aliases && !is_user_defined(n->target))
+        return err_set(e, ERR_INVALID,
+                       "network-scoped aliases are only supported for user-defined networks");
     return 0;
 }
 
@@ -336,6 +364,10 @@ int networks_parse(const struct flags *f, struct json_object *endpoints, char **
     auto_free char *mode = NULL;
     bool user_defined = false, other = false;
     size_t count = strv_len(specs);
+    const char *mac = flag_str(f, "mac-address");
+
+    if (*mac && !is_mac(mac))
+        return err_set(e, ERR_INVALID, "%s is not a valid mac address", mac);
 
     if (count == 0) {
         strv_add(&standard, "default");

@@ -58,6 +58,18 @@ int check_sysctl(const char *v, struct err *e) {
     return err_set(e, ERR_INVALID, "sysctl '%s' is not allowed", v);
 }
 
+int check_env(const char *v, struct err *e) {
+    if (!*v || *v == '=')
+        return err_set(e, ERR_INVALID, "invalid environment variable: %s", v);
+    return 0;
+}
+
+int check_label(const char *v, struct err *e) {
+    if (!*v || *v == '=')
+        return err_set(e, ERR_INVALID, "invalid label '%s': empty name", v);
+    return 0;
+}
+
 static bool is_device_mode(const char *s) {
     return *s && strspn(s, "rwm") == strlen(s) && strlen(s) <= 3;
 }
@@ -77,6 +89,8 @@ int check_device(const char *v, struct err *e) {
         return 0;
     if (n == 0 || n > 3 || !*part[0])
         return err_set(e, ERR_INVALID, "bad format for path: %s", v);
+    if (*part[0] != '/')
+        return err_set(e, ERR_INVALID, "%s is not an absolute path", part[0]);
     if (n == 3 && !is_device_mode(part[2]))
         return err_set(e, ERR_INVALID, "bad mode specified: %s", part[2]);
     if (n == 2 && *part[1] != '/' && !is_device_mode(part[1]))
@@ -442,7 +456,7 @@ int read_kv(char *const *files, char *const *list, bool lookup, char ***ret, str
 int gpus_parse(char *const *specs, struct json_object *requests, struct err *e) {
     strv_for_each(spec, specs) {
         auto_strv fields = csv_split(spec, e);
-        struct json_object *o, *caps, *all;
+        struct json_object *o, *caps, *all; /* made after the last error */
         auto_strv ids = NULL;
         auto_strv options = NULL;
         auto_strv names = NULL;
@@ -478,6 +492,11 @@ int gpus_parse(char *const *specs, struct json_object *requests, struct err *e) 
             } else if ((v = str_after(field, "options="))) {
                 strv_free(options);
                 options = str_split(v, ',');
+            } else if (!strchr(field, '=')) {
+                return err_set(e, ERR_INVALID,
+                               "invalid count (%s): value must be either \"all\" or an integer: "
+                               "invalid syntax",
+                               field);
             } else {
                 return err_set(e, ERR_INVALID, "unexpected key '%.*s' in '%s'",
                                (int)strcspn(field, "="), field, field);
@@ -510,4 +529,13 @@ int gpus_parse(char *const *specs, struct json_object *requests, struct err *e) 
         json_object_array_add(requests, o);
     }
     return 0;
+}
+
+int check_gpus(const char *v, struct err *e) {
+    char *const one[] = {(char *)v, NULL}; /* only read */
+    struct json_object *requests = json_object_new_array();
+    int r = gpus_parse(one, requests, e);
+
+    json_object_put(requests);
+    return r;
 }

@@ -50,8 +50,9 @@ static const struct flag *find_short(const struct flags *f, char c) {
 static int decimal_parse(const char *s, int64_t *ret) {
     int64_t whole = 0, frac = 0, scale = NS_PER_SEC;
     const char *p = s;
-    bool digits = false;
+    bool digits = false, negative = *p == '-';
 
+    p += *p == '-' || *p == '+';
     for (; *p >= '0' && *p <= '9'; p++, digits = true)
         if (__builtin_mul_overflow(whole, (int64_t)10, &whole) ||
             __builtin_add_overflow(whole, (int64_t)(*p - '0'), &whole))
@@ -69,8 +70,9 @@ static int decimal_parse(const char *s, int64_t *ret) {
     if (*p || !digits)
         return -EINVAL;
     if (__builtin_mul_overflow(whole, NS_PER_SEC, &whole) ||
-        __builtin_add_overflow(whole, frac, ret))
+        __builtin_add_overflow(whole, frac, &whole))
         return -ERANGE;
+    *ret = negative ? -whole : whole;
     return 0;
 }
 

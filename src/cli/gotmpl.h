@@ -34,18 +34,22 @@ struct gotmpl_options {
     /* The head line of a table: docker's text functions return their argument. */
     bool header;
     /* {{.Label "x"}}: a method of the row with one text argument. Owned result, NULL: no such
-     * method. May be NULL. */
-    char *(*method)(struct json_object *row, const char *name, const char *arg);
+     * method. May be NULL; `extra` is handed through. */
+    char *(*method)(struct json_object *extra, const char *name, const char *arg);
+    struct json_object *extra;
 };
 
 /* Appends to out; on an error, what was produced before it stays there. */
 int gotmpl_exec(const struct gotmpl *t, struct json_object *data, const struct gotmpl_options *o,
                 struct buf *out, struct err *e);
-/* Whether the template mentions field `name` anywhere. */
+/* Whether the template mentions field `name` anywhere, or everything: {{json .}}. */
 bool gotmpl_uses(const struct gotmpl *t, const char *name);
 
-/* What the type of an API member called `name` is in Go, as far as it matters for absent and null
- * values. */
+/* A formatter's row as docker writes it with --format json. */
+void row_json(struct json_object *row, struct buf *out);
+
+/* What the type of member `name` of `parent` (may be NULL) is in Go, as far as it matters for absent
+ * and null values. */
 enum gotmpl_shape { SHAPE_STRUCT, SHAPE_MAP, SHAPE_POINTER, SHAPE_TEXT, SHAPE_SLICE };
 /* SHAPE_STRUCT also means: not known. */
-enum gotmpl_shape gotmpl_shape(const char *name);
+enum gotmpl_shape gotmpl_shape(const char *parent, const char *name);

@@ -2,6 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+#include <json-c/linkhash.h>
 
 #include "base/alloc.h"
 #include "base/str.h"
@@ -58,19 +61,22 @@ static int member(struct run *r, const struct arg *a, const struct value *from, 
 
     switch (from->kind) {
     case V_ABSENT:
-        return fail(r, a->pos, a->source, "nil data; no entry for key \"%s\"", name);
+        *ret = *from;
+        return 0;
     case V_NULL:
         if (from->shape == SHAPE_MAP) {
             *ret = (struct value){.kind = V_ABSENT};
             return 0;
         }
+        if (from->left_out)
+            return fail(r, a->pos, a->source, "map has no entry for key \"%s\"", from->name);
         return fail(r, a->pos, a->source, "nil pointer evaluating interface {}.%s", name);
     case V_BOOL:
     case V_INT:
     case V_FLOAT:
     case V_STRING:
         return fail(r, a->pos, a->source, "can't evaluate field %s in type %s", name,
-                    value_type(from));
+                    r->o->type_name ? value_type(from) : "interface {}");
     case V_JSON:
         break;
     }
@@ -78,7 +84,7 @@ static int member(struct run *r, const struct arg *a, const struct value *from, 
         return fail(r, a->pos, a->source, "can't evaluate field %s in type %s", name,
                     value_type(from));
     if (json_object_object_get_ex(from->json, name, &o)) {
-        *ret = value_of_json(o, name, from->shape == SHAPE_MAP);
+        *ret = value_child(from, name, o);
         return 0;
     }
     if (from->row)
@@ -88,10 +94,20 @@ static int member(struct run *r, const struct arg *a, const struct value *from, 
         *ret = (struct value){.kind = V_ABSENT};
         return 0;
     }
+    /* Go's name of a member and the API's differ in case at most: ID and Id. */
+    if (*name >= 'A' && *name <= 'Z') {
+        json_object_object_foreach(from->json, key, val) {
+            if (strcasecmp(key, name) == 0) {
+                *ret = value_child(from, key, val);
+                return 0;
+            }
+        }
+    }
     if (gotmpl_optional(from->json == r->root.json ? NULL : str_or_empty(from->name), name,
                         &shape)) {
         *ret = shape == SHAPE_TEXT ? value_text("")
-                                   : (struct value){.kind = V_NULL, .shape = shape, .name = name};
+                                   : (struct value){
+                         .kind = V_NULL, .shape = shape, .name = name, .left_out = true};
         return 0;
     }
     return fail(r, a->pos, a->source, "map has no entry for key \"%s\"", name);
@@ -172,6 +188,10 @@ static int call_method(struct run *r, const struct value *dot, const struct comm
     char *text;
     int n;
 
+    if (a->kind == ARG_FIELD && dot->kind == V_JSON && strv_len(a->chain) == 1 &&
+        json_object_object_get_ex(dot->json, a->chain[0], NULL) && dot->row)
+        return fail(r, a->pos, a->source, "wrong number of args for %s: want 0 got %zu",
+                    a->chain[0], c->count - 1 + (final != NULL));
     if (a->kind != ARG_FIELD || strv_len(a->chain) != 1 || !dot->row || !r->o->method ||
         c->count + (final != NULL) != 2)
         return fail(r, a->pos, a->source, "%s has arguments but cannot be invoked as function",
@@ -183,7 +203,7 @@ static int call_method(struct run *r, const struct value *dot, const struct comm
         if (n < 0)
             return n;
     }
-    text = arg.kind == V_STRING ? r->o->method(dot->json, a->chain[0], arg.text) : NULL;
+    text = arg.kind == V_STRING ? r->o->method(r->o->extra, a->chain[0], arg.text) : NULL;
     if (!text)
         return fail(r, a->pos, a->source, "can't evaluate field %s in type %s", a->chain[0],
                     r->o->type_name);
@@ -215,9 +235,14 @@ static int call_function(struct run *r, const struct value *dot, const struct co
     }
     if (final)
         args[count++] = *final;
-    if (gotmpl_call(&r->scratch, r->o, name, args, count, ret, &why) < 0)
+    switch (gotmpl_call(&r->scratch, r->o, name, args, count, ret, &why)) {
+    case 0:
+        return 0;
+    case -E2BIG: /* reported at the function's name */
+        return fail(r, c->args[0].pos, name, "%s", err_msg(&why));
+    default:
         return fail(r, c->args[0].pos, c->source, "%s", err_msg(&why));
-    return 0;
+    }
 }
 
 static int eval_command(struct run *r, const struct value *dot, const struct command_node *c,
@@ -233,12 +258,12 @@ static int eval_command(struct run *r, const struct value *dot, const struct com
         n = call_function(r, dot, c, final, &v);
         return n < 0 ? n : follow(r, first, &v, 0, ret);
     }
+    if (first->kind == ARG_NIL)
+        return fail(r, first->pos, first->source, "nil is not a command");
     if (c->count == 1 && !final)
         return eval_arg(r, dot, first, ret);
     if (first->kind == ARG_FIELD)
         return call_method(r, dot, c, final, ret);
-    if (first->kind == ARG_NIL)
-        return fail(r, first->pos, first->source, "nil is not a command");
     return fail(r, first->pos, first->source, "can't give argument to non-function %s",
                 first->source);
 }

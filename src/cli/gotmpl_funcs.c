@@ -247,7 +247,7 @@ static int index_one(const struct call *c, const struct value *from, const struc
                                  : "can't index item of type %s",
                           value_type(from));
         if (json_object_object_get_ex(from->json, key->text, &o))
-            *ret = value_of_json(o, key->text, from->shape == SHAPE_MAP);
+            *ret = value_child(from, key->text, o);
         else if (from->shape == SHAPE_MAP)
             *ret = zero_element(from->json);
         else
@@ -626,10 +626,12 @@ int gotmpl_call(struct scratch *s, const struct gotmpl_options *o, const char *n
         if (strcmp(functions[i].name, name) != 0)
             continue;
         if ((int)count < functions[i].least ||
-            (functions[i].most >= 0 && (int)count > functions[i].most))
-            return err_set(e, ERR_INVALID, "wrong number of args for %s: want %s%d got %zu", name,
-                           functions[i].most == functions[i].least ? "" : "at least ",
-                           functions[i].least, count);
+            (functions[i].most >= 0 && (int)count > functions[i].most)) {
+            (void)err_set(e, ERR_INVALID, "wrong number of args for %s: want %s%d got %zu", name,
+                          functions[i].most == functions[i].least ? "" : "at least ",
+                          functions[i].least, count);
+            return -E2BIG;
+        }
         return functions[i].call(&c);
     }
     return err_set(e, ERR_INVALID, "\"%s\" is not a defined function", name);

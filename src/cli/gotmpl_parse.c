@@ -334,6 +334,10 @@ static int parse_command(struct parser *ps, struct command_node *cmd, bool in_pa
     cmd->pos = (int)(start - ps->source);
     for (;;) {
         skip_space(ps);
+        if (*ps->p == '|' && cmd->count == 0) {
+            r = fail(ps, "unexpected \"|\" in command");
+            break;
+        }
         if (*ps->p == '|' || at_close(ps) || (in_parens && *ps->p == ')'))
             break;
         if (*ps->p == '\0') {
@@ -662,6 +666,8 @@ static bool pipe_uses(const struct pipe *p, const char *name) {
         for (size_t j = 0; j < p->commands[i].count; j++) {
             const struct arg *a = &p->commands[i].args[j];
 
+            if (j > 0 && a->kind == ARG_DOT && str_eq(p->commands[i].args[0].text, "json"))
+                return true;
             if (strv_has(a->chain, name) || pipe_uses(a->pipe, name))
                 return true;
         }

@@ -56,7 +56,9 @@ static const struct {
     {NULL, "Comment", SHAPE_TEXT},
 };
 
-enum gotmpl_shape gotmpl_shape(const char *name) {
+enum gotmpl_shape gotmpl_shape(const char *parent, const char *name) {
+    if (str_eq(name, "Config") && str_eq(parent, "LogConfig"))
+        return SHAPE_MAP;
     for (size_t i = 0; name && i < sizeof shapes / sizeof *shapes; i++)
         if (strcmp(shapes[i].name, name) == 0)
             return shapes[i].shape;
@@ -111,10 +113,8 @@ struct value value_bool(bool b) {
     return (struct value){.kind = V_BOOL, .number = b};
 }
 
-/* in_map: the name is a user's key, which says nothing about the type. */
-struct value value_of_json(struct json_object *o, const char *name, bool in_map) {
-    enum gotmpl_shape shape = in_map ? SHAPE_STRUCT : gotmpl_shape(name);
-
+static struct value of_shape(struct json_object *o, const char *name, bool in_map,
+                             enum gotmpl_shape shape) {
     switch (json_object_get_type(o)) {
     case json_type_null:
         return (struct value){.kind = V_NULL, .shape = shape, .name = name};
@@ -135,6 +135,17 @@ struct value value_of_json(struct json_object *o, const char *name, bool in_map)
                               .name = in_map ? "" : name};
     }
     return (struct value){.kind = V_ABSENT};
+}
+
+/* in_map: the name is a user's key, which says nothing about the type. */
+struct value value_of_json(struct json_object *o, const char *name, bool in_map) {
+    return of_shape(o, name, in_map, in_map ? SHAPE_STRUCT : gotmpl_shape(NULL, name));
+}
+
+struct value value_child(const struct value *parent, const char *name, struct json_object *o) {
+    if (parent->shape == SHAPE_MAP)
+        return value_of_json(o, name, true);
+    return of_shape(o, name, false, gotmpl_shape(parent->name, name));
 }
 
 int64_t value_len(const struct value *v) {
@@ -238,7 +249,7 @@ static void print_struct(const struct value *v, struct buf *out) {
 
     buf_putc(out, '{');
     json_object_object_foreach(v->json, key, val) {
-        struct value item = value_of_json(val, key, false);
+        struct value item = value_child(v, key, val);
 
         if (!first)
             buf_putc(out, ' ');
@@ -291,6 +302,27 @@ void value_print(const struct value *v, struct buf *out) {
     }
 }
 
+/* docker marshals rows as a sorted map and with Go's escapes for HTML. */
+void row_json(struct json_object *row, struct buf *out) {
+    auto_free const char **keys = json_sorted_keys(row);
+    auto_buf plain = {.max = out->max};
+    struct jw w;
+
+    jw_init(&w, &plain);
+    jw_object(&w);
+    for (const char **k = keys; *k; k++) {
+        jw_key(&w, *k);
+        jw_value(&w, json_object_object_get(row, *k));
+    }
+    jw_end_object(&w);
+    for (const char *p = buf_str(&plain); *p; p++) {
+        if (*p == '<' || *p == '>' || *p == '&')
+            buf_printf(out, "\\u%04x", (unsigned char)*p);
+        else
+            buf_putc(out, *p);
+    }
+}
+
 void value_json(const struct value *v, struct buf *out) {
     struct jw w;
 
@@ -316,7 +348,10 @@ void value_json(const struct value *v, struct buf *out) {
         jw_str(&w, v->text);
         break;
     case V_JSON:
-        jw_value(&w, v->json);
+        if (v->row)
+            row_json(v->json, out);
+        else
+            jw_value(&w, v->json);
         break;
     }
 }

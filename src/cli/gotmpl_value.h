@@ -12,6 +12,7 @@ struct value {
     enum gotmpl_shape shape; /* V_JSON, V_NULL: the type that Go has there */
     const char *name;        /* the member that it came from, or NULL */
     bool row;                /* V_JSON: the row of a formatter */
+    bool left_out;           /* V_NULL: an optional member that the answer does not have */
     int64_t number;          /* V_BOOL, V_INT */
     double real;
     const char *text;
@@ -34,6 +35,8 @@ struct json_object *scratch_json(struct scratch *s, struct json_object *o); /* t
 void scratch_done(struct scratch *s);
 
 struct value value_of_json(struct json_object *o, const char *name, bool in_map);
+/* Member `name` of an object. */
+struct value value_child(const struct value *parent, const char *name, struct json_object *o);
 struct value value_text(const char *borrowed);
 struct value value_int(int64_t n);
 struct value value_bool(bool b);
@@ -52,6 +55,7 @@ bool gotmpl_optional(const char *parent, const char *name, enum gotmpl_shape *re
 /* The member names in order, ends with NULL; the caller frees the array only. */
 const char **json_sorted_keys(struct json_object *o);
 
-/* Calls a function; e gets the bare reason. -EINVAL. */
+/* Calls a function; e gets the bare reason. -EINVAL, -E2BIG for a wrong number of
+ * arguments. */
 int gotmpl_call(struct scratch *s, const struct gotmpl_options *o, const char *name,
                 const struct value *args, size_t count, struct value *ret, struct err *e);

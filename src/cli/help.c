@@ -33,7 +33,7 @@ static void put_aliases(const struct cli *cli, const char *aliases, struct buf *
 }
 
 void help_command(const struct cli *cli, const struct args *a) {
-    auto_buf out = BUF_INIT;
+    auto_buf out = BUF_INIT, options = BUF_INIT;
 
     help_usage_line(a, &out);
     buf_printf(&out, "\n%s\n", a->cmd->summary);
@@ -41,10 +41,9 @@ void help_command(const struct cli *cli, const struct args *a) {
         buf_printf(&out, "\n%s\n", a->cmd->details);
     if (a->cmd->aliases)
         put_aliases(cli, a->cmd->aliases, &out);
-    if (a->cmd->flags[0].name) {
-        buf_puts(&out, "\nOptions:\n");
-        flags_usage(a->cmd->flags, terminal_width() - 1, &out);
-    }
+    flags_usage(a->cmd->flags, terminal_width() - 1, &options);
+    if (options.len > 0)
+        buf_printf(&out, "\nOptions:\n%s", buf_str(&options));
     (void)fputs(buf_str(&out), stdout); /* finish() looks at the stream's state */
 }
 

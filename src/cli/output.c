@@ -163,40 +163,16 @@ bool list_uses(const struct list_output *l, const char *field) {
     return l->template && gotmpl_uses(l->template, field);
 }
 
-static int row_json(struct list_output *l, struct json_object *row) {
-    auto_free const char **keys = NULL;
-    struct jw w;
-    size_t n = 0;
-
-    (void)n;
-    jw_init(&w, &l->text);
-    jw_object(&w);
-    /* docker marshals a map, so the members come sorted */
-    keys = xcalloc((size_t)json_object_object_length(row) + 1, sizeof *keys);
-    json_object_object_foreach(row, key, val) {
-        size_t at = n++;
-
-        (void)val;
-        for (; at > 0 && strcmp(keys[at - 1], key) > 0; at--)
-            keys[at] = keys[at - 1];
-        keys[at] = key;
-    }
-    for (const char **k = keys; *k; k++) {
-        jw_key(&w, *k);
-        jw_value(&w, json_object_object_get(row, *k));
-    }
-    jw_end_object(&w);
-    buf_putc(&l->text, '\n');
-    return 0;
-}
-
 int list_row(struct list_output *l, struct json_object *row, struct err *e) {
-    const struct gotmpl_options o = {.type_name = l->format->type_name,
-                                     .method = l->format->method};
+    const struct gotmpl_options o = {
+        .type_name = l->format->type_name, .method = l->format->method, .extra = l->extra};
     int r;
 
-    if (l->is_json)
-        return row_json(l, row);
+    if (l->is_json) {
+        row_json(row, &l->text);
+        buf_putc(&l->text, '\n');
+        return 0;
+    }
     r = gotmpl_exec(l->template, row, &o, &l->text, e);
     if (r < 0) {
         err_wrap(e, "failed to execute template");
@@ -206,10 +182,10 @@ int list_row(struct list_output *l, struct json_object *row, struct err *e) {
     return 0;
 }
 
-static char *header_label(struct json_object *row, const char *name, const char *arg) {
+static char *header_label(struct json_object *extra, const char *name, const char *arg) {
     char *text, *out;
 
-    (void)row;
+    (void)extra;
     if (!str_eq(name, "Label"))
         return NULL;
     text = xstrdup(strrchr(arg, '.') ? strrchr(arg, '.') + 1 : arg);

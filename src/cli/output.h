@@ -31,12 +31,13 @@ struct list_format {
     const char *table;            /* the standard template without "table " */
     const char *quiet;            /* template of -q */
     const char *type_name;        /* Go's, for messages */
-    char *(*method)(struct json_object *row, const char *name, const char *arg);
+    char *(*method)(struct json_object *extra, const char *name, const char *arg);
 };
 struct list_output {
     const struct list_format *format;
     struct gotmpl *template;
     bool is_table, is_json;
+    struct json_object *extra; /* for the method, of the row that comes next; borrowed */
     struct buf text; /* unaligned */
 };
 /* ERR_INVALID for a template that does not parse. */

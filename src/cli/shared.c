@@ -68,15 +68,22 @@ int filter_check(const char *value, struct err *e) {
     return err_set(e, ERR_INVALID, "bad format of filter (expected name=value)");
 }
 
+static int compare_text(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 char *filters_json(char *const *filters) {
     struct json_object *all, *values;
+    auto_strv sorted = NULL;
     auto_buf out = BUF_INIT;
     struct jw w;
 
     if (!filters)
         return NULL;
     all = json_object_new_object();
-    strv_for_each(f, filters) {
+    sorted = strv_dup(filters); /* Go prints maps in order */
+    qsort(sorted, strv_len(sorted), sizeof *sorted, compare_text);
+    strv_for_each(f, sorted) {
         const char *value = strchr(f, '=');
         auto_free char *name = xstrndup(f, strcspn(f, "="));
 
@@ -148,8 +155,10 @@ int split_reference(const char *s, char **ret_repo, char **ret_tag, struct err *
         return 0;
     }
     r = image_ref_parse(s, &ref, e);
-    if (r < 0)
+    if (r < 0) {
+        err_wrap(e, "Error parsing reference: \"%s\" is not a valid repository/tag", s);
         return r;
+    }
     if (ref.digest)
         return err_set(e, ERR_INVALID, "refusing to create a tag with a digest reference");
     image_ref_default_tag(&ref);
