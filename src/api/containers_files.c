@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "engine/container.h"
 #include "engine/idmap.h"
+#include "engine/init_layer.h"
 #include "image/changes.h"
 #include "image/cp.h"
 #include "image/overlay.h"
@@ -66,7 +67,7 @@ static struct files *files_new(struct api_call *c, struct container *x, bool wri
         if (f->root >= 0)
             return f;
     }
-    r = layer_chain_paths(c->engine->layers, x->rec.diff_ids, &f->lower, &e);
+    r = container_lower_paths(x, &f->lower, &e);
     if (r < 0) {
         call_error(c, &e);
         files_free(f);
@@ -157,7 +158,7 @@ void containers_changes(struct api_call *c) {
 
     if (!f)
         return;
-    if (!f->lower && layer_chain_paths(c->engine->layers, x->rec.diff_ids, &f->lower, &e) < 0) {
+    if (!f->lower && container_lower_paths(x, &f->lower, &e) < 0) {
         call_error(c, &e);
         files_free(f);
         return;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "engine/exec.h"
 #include "engine/health.h"
+#include "engine/init_layer.h"
 
 static void emit_state(const struct container *c, struct jw *w) {
     char text[TIME_TEXT_MAX];
@@ -38,7 +39,7 @@ static void emit_graph_driver(const struct container *c, struct jw *w) {
                                  : xasprintf("%s/merged", dir);
     auto_strv layers = NULL;
 
-    if (layer_chain_paths(c->engine->layers, c->rec.diff_ids, &layers, NULL) == 0)
+    if (container_lower_paths(c, &layers, NULL) == 0)
         lower = strv_join(layers, ":");
     jw_key(w, "GraphDriver");
     jw_object(w);

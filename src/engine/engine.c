@@ -16,6 +16,7 @@
 #include "engine/container.h"
 #include "engine/exec.h"
 #include "engine/idmap.h"
+#include "engine/init_layer.h"
 #include "engine/spawner_link.h"
 #include "image/datadir.h"
 
@@ -133,6 +134,8 @@ static int open_parts(struct engine *eng, struct err *e) {
         r = read_engine_id(eng, e);
     if (r == 0)
         r = make_dirs(eng, e);
+    if (r == 0)
+        r = init_layer_open(eng, e);
     if (r == 0)
         r = store_open(eng->loop, db, &eng->store, e);
     if (r == 0)

@@ -15,6 +15,7 @@
 #include "engine/api_socket.h"
 #include "engine/container.h"
 #include "engine/idmap.h"
+#include "engine/init_layer.h"
 #include "engine/netfiles.h"
 #include "engine/spawner_link.h"
 #include "engine/spec.h"
@@ -345,7 +346,7 @@ static int fill_request(struct container *c, const struct joins *j, struct rt_re
     if (c->rec.host.init == 1)
         q->init = eng->options.init_path ? xstrdup(eng->options.init_path)
                                          : xasprintf("%s/fence-init", eng->options.libexec);
-    r = layer_chain_paths(eng->layers, c->rec.diff_ids, &q->rootfs.lower, e);
+    r = container_lower_paths(c, &q->rootfs.lower, e);
     if (r < 0)
         return r;
     q->rootfs.upper = xasprintf("%s/containers/%s/diff", eng->options.data_root, c->rec.id);
