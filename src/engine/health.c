@@ -242,11 +242,15 @@ static void schedule(struct health *h) {
 void health_start(struct container *c) {
     if (!config_of(c))
         return;
-    health_free(c);
-    c->health = xnew(struct health);
-    c->health->c = c;
-    c->health->out_fd = -1;
-    c->health->output.max = OUTPUT_MAX;
+    if (c->health) { /* a restart keeps the log of probes */
+        drop_probe(c->health);
+        c->health->failing = 0;
+    } else {
+        c->health = xnew(struct health);
+        c->health->c = c;
+        c->health->out_fd = -1;
+        c->health->output.max = OUTPUT_MAX;
+    }
     c->health->status = "starting";
     schedule(c->health);
 }
