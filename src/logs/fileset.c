@@ -57,7 +57,7 @@ static void reverse(struct log_files *s) {
 int log_files_open(const char *path, struct log_files *ret, struct err *e) {
     /* Without the lock (a directory that is gone, a rotation that hangs) the worst is a file that
      * is seen twice or not at all. */
-    auto_fd lock = log_lock_dir(path, LOCK_SH, LOCK_WAIT_MS);
+    __attribute__((unused)) auto_fd lock = log_lock_dir(path, LOCK_SH, LOCK_WAIT_MS);
     struct log_files s = {0};
     int r = file_open(path, 0, false, &s);
 

@@ -168,16 +168,39 @@ static bool skip(const char *line, size_t end, size_t *at, const char *text) {
     return true;
 }
 
+/* The time at the end of a line: `"time":"..."}`. Docker leaves trailing zeros of the fraction out.
+ * The position of its key, 0 when there is none. */
+static size_t time_find(const char *line, size_t n, int64_t *ret_ns) {
+    static const char key[] = "\"time\":";
+    const size_t key_len = sizeof key - 1;
+    char text[TIME_TEXT_MAX];
+    const char *quote;
+    size_t at, len;
+
+    if (n < key_len + 3 || line[n - 1] != '}' || line[n - 2] != '"')
+        return 0;
+    quote = memrchr(line, '"', n - 2);
+    if (!quote || (size_t)(quote - line) <= key_len)
+        return 0;
+    at = (size_t)(quote - line) - key_len;
+    len = n - 2 - (size_t)(quote + 1 - line);
+    if (memcmp(line + at, key, key_len) != 0 || len >= sizeof text)
+        return 0;
+    if (len == TIME_LEN && time_fixed(quote + 1, ret_ns))
+        return at;
+    memcpy(text, quote + 1, len);
+    text[len] = '\0';
+    return time_parse(text, ret_ns) == 0 ? at : 0;
+}
+
 static bool parse_own(const char *line, size_t n, struct buf *scratch, struct log_record *r) {
-    static const char head[] = "{\"log\":\"", time_head[] = "\"time\":\"";
+    static const char head[] = "{\"log\":\"";
     size_t at = sizeof head - 1, time_at, quote;
 
-    if (n < sizeof head + sizeof time_head + TIME_LEN + 2 || memcmp(line, head, at) != 0 ||
-        line[n - 1] != '}' || line[n - 2] != '"')
+    if (n < sizeof head || memcmp(line, head, at) != 0)
         return false;
-    time_at = n - 2 - TIME_LEN - (sizeof time_head - 1);
-    if (memcmp(line + time_at, time_head, sizeof time_head - 1) != 0 ||
-        !time_fixed(line + time_at + sizeof time_head - 1, &r->time_ns))
+    time_at = time_find(line, n, &r->time_ns);
+    if (time_at <= at)
         return false;
     quote = text_copy(line + at, n - at, scratch->data, &r->len);
     if (quote == SIZE_MAX)

@@ -452,6 +452,47 @@ static void test_filters(void **state) {
     free(text);
 }
 
+/* Docker's own files: fractions of any length, NUL characters. */
+static void test_dockers_lines(void **state) {
+    static const struct {
+        const char *line, *text;
+        size_t len;
+        const char *time;
+    } cases[] = {
+        {"{\"log\":\"a\\u0000b\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-02T03:04:05.12Z\"}",
+         "a\0b\n", 4, "2026-01-02T03:04:05.12Z"},
+        {"{\"log\":\"\",\"stream\":\"stderr\",\"time\":\"2026-01-02T03:04:05Z\"}", "", 0,
+         "2026-01-02T03:04:05Z"},
+        {"{\"log\":\"x\",\"stream\":\"stderr\",\"attrs\":{\"time\":\"y\"},\"time\":"
+         "\"2026-01-02T03:04:05.123456789Z\"}",
+         "x", 1, "2026-01-02T03:04:05.123456789Z"},
+    };
+    static const char *const bad[] = {"",
+                                      "{}",
+                                      "{\"log\":\"x\"}",
+                                      "{\"log\":1,\"time\":\"2026-01-02T03:04:05Z\"}",
+                                      "{\"log\":\"x\",\"stream\":\"stdout\",\"time\":\"now\"}",
+                                      "\"time\":\"2026-01-02T03:04:05Z\"}"};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        auto_buf scratch = BUF_INIT;
+        struct log_record rec;
+        int64_t when;
+
+        assert_int_equal(log_record_parse(cases[i].line, strlen(cases[i].line), &scratch, &rec), 0);
+        assert_int_equal(rec.len, cases[i].len);
+        assert_memory_equal(rec.text, cases[i].text, rec.len);
+        assert_int_equal(time_parse(cases[i].time, &when), 0);
+        assert_int_equal(rec.time_ns, when);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        auto_buf scratch = BUF_INIT;
+        struct log_record rec;
+
+        assert_int_equal(log_record_parse(bad[i], strlen(bad[i]), &scratch, &rec), -EBADMSG);
+    }
+}
+
 static void test_mux_and_details(void **state) {
     struct place *p = *state;
     struct log_read_options o = everything;
@@ -655,6 +696,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_directory_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_filters, set_up, tear_down),
+        cmocka_unit_test(test_dockers_lines),
         cmocka_unit_test_setup_teardown(test_mux_and_details, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tail, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_absent_log, set_up, tear_down),
