@@ -75,6 +75,10 @@ static int enter_namespaces(struct init *b, struct err *e) {
     if (r < 0)
         return r;
     /* Only now: the namespace's root is where the process is. */
+    /* Not by clone: the kernel makes the namespace's message queue file system at once, with the
+     * caller as its owner, who is nobody inside before he has become root. */
+    if (s->new_ns & CLONE_NEWIPC && unshare(CLONE_NEWIPC) < 0)
+        return err_sys(e, errno, "failed to make the IPC namespace");
     if (s->new_ns & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0)
         return err_sys(e, errno, "unshare of the cgroup namespace");
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)

@@ -81,7 +81,7 @@ static _Noreturn void between_main(struct setup *s) {
     if (r >= 0) {
         struct clone_request c = {
             .flags = CLONE_PARENT |
-                     (s->is_exec ? 0 : s->new_ns & ~(uint64_t)CLONE_NEWCGROUP),
+                     (s->is_exec ? 0 : s->new_ns & ~(uint64_t)(CLONE_NEWCGROUP | CLONE_NEWIPC)),
             .cgroup_fd = s->is_exec ? -1 : cgroup_join_clone_fd(&s->cgroup_join),
         };
         int pidfd = -1;
@@ -146,7 +146,7 @@ int setup_clone(struct setup *s, struct err *e) {
         r = clone_between(s, e);
     } else {
         struct clone_request c = {
-            .flags = s->new_ns & ~(uint64_t)CLONE_NEWCGROUP,
+            .flags = s->new_ns & ~(uint64_t)(CLONE_NEWCGROUP | CLONE_NEWIPC),
             .exit_signal = SIGCHLD,
             .cgroup_fd = cgroup_join_clone_fd(&s->cgroup_join),
         };
