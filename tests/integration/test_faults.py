@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Killing fenced, monitors and the spawner: containers keep running, nothing is lost or left."""
+import contextlib
+import http.client
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+from harness import leaks
+from harness.api import ApiError
+from harness.wait import until
+
+ROUNDS = int(os.environ.get("FENCE_FAULT_ROUNDS", "10"))
+COUNTER = ["sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done"]
+
+
+def complete(output):
+    """Whether the counter's output has every line."""
+    lines = output.decode().splitlines()
+    return lines == [str(n + 1) for n in range(len(lines))]
+
+
+def test_containers_survive(new_daemon):
+    d = new_daemon()
+    cid = d.api.run(COUNTER)
+    pid = d.api.inspect(cid)["State"]["Pid"]
+    d.kill9()
+    time.sleep(0.5)
+    d.start()
+    state = d.api.inspect(cid)["State"]
+    assert state["Running"] and state["Pid"] == pid
+    d.api.ok("POST", "/containers/%s/stop" % cid, t=0)
+    out = d.api.logs(cid)
+    assert complete(out) and out.count(b"\n") > 30
+
+
+def test_exit_while_the_daemon_is_dead(new_daemon):
+    d = new_daemon()
+    kept = d.api.run(["sh", "-c", "sleep 0.5; echo last; exit 7"])
+    removed = d.api.run(["sh", "-c", "sleep 0.5"], host={"AutoRemove": True})
+    again = d.api.run(["sh", "-c", "sleep 0.5"], host={"RestartPolicy": {"Name": "always"}})
+    d.kill9()
+    time.sleep(1)
+    d.start()
+    state = d.api.inspect(kept)["State"]
+    assert state["Status"] == "exited" and state["ExitCode"] == 7
+    assert d.api.wait(kept) == 7
+    assert d.api.logs(kept) == b"last\n"
+    until(lambda: d.api.request("GET", "/containers/%s/json" % removed).status == 404)
+    until(lambda: d.api.inspect(again)["State"]["Running"])
+
+
+def test_wait_and_exec_after_a_restart(new_daemon):
+    d = new_daemon()
+    cid = d.api.run(["sh", "-c", "while ! test -e /go; do sleep 0.05; done; exit 5"])
+    d.crash()
+    results = []
+    waiter = threading.Thread(target=lambda: results.append(d.api.wait(cid)))
+    waiter.start()
+    assert d.api.exec(cid, ["touch", "/go"]) == (0, "")
+    waiter.join(20)
+    assert results == [5]
+
+
+def test_attach_after_a_restart(new_daemon):
+    d = new_daemon()
+    cid = d.api.run(["sh", "-c", "read x; echo got $x"], OpenStdin=True)
+    d.crash()
+    conn, response = d.api.open("POST", "/containers/%s/attach" % cid, headers={},
+                                stream=1, stdin=1, stdout=1)
+    conn.sock.sendall(b"input\n")
+    assert d.api.wait(cid) == 0
+    del response
+    conn.close()
+    assert d.api.logs(cid) == b"got input\n"
+
+
+def test_health_checks_resume(new_daemon):
+    d = new_daemon()
+    cid = d.api.run(["sleep", "1000"], Healthcheck={"Test": ["CMD", "test", "-e", "/ok"],
+                                                    "Interval": 200000000, "Retries": 1})
+    until(lambda: d.api.inspect(cid)["State"]["Health"]["Status"] == "unhealthy", 20)
+    d.crash()
+    d.api.exec(cid, ["touch", "/ok"])
+    until(lambda: d.api.inspect(cid)["State"]["Health"]["Status"] == "healthy", 20)
+
+
+def test_paused_containers_stay_paused(new_daemon):
+    d = new_daemon()
+    cid = d.api.run(["sleep", "1000"])
+    d.api.ok("POST", "/containers/%s/pause" % cid)
+    d.crash()
+    assert d.api.inspect(cid)["State"]["Paused"]
+    d.api.ok("POST", "/containers/%s/unpause" % cid)
+
+
+def test_killed_monitor(new_daemon):
+    """Nothing runs unmonitored."""
+    d = new_daemon()
+    cid = d.api.run(["sleep", "1000"])
+    pid = d.api.inspect(cid)["State"]["Pid"]
+    for monitor in d.monitors():
+        os.kill(monitor, signal.SIGKILL)
+    until(lambda: not d.api.inspect(cid)["State"]["Running"])
+    assert d.api.inspect(cid)["State"]["ExitCode"] in (137, 255)
+    until(lambda: not os.path.exists("/proc/%d" % pid))
+    d.api.start(cid)
+    assert d.api.inspect(cid)["State"]["Running"]
+
+
+def test_monitor_killed_while_the_daemon_is_dead(new_daemon):
+    d = new_daemon()
+    cid = d.api.run(["sleep", "1000"])
+    pid = d.api.inspect(cid)["State"]["Pid"]
+    d.kill9()
+    for monitor in d.monitors():
+        os.kill(monitor, signal.SIGKILL)
+    d.start()
+    assert not d.api.inspect(cid)["State"]["Running"]
+    until(lambda: not os.path.exists("/proc/%d" % pid))
+
+
+def test_killed_spawner(new_daemon):
+    d = new_daemon()
+    cid = d.api.run(["sleep", "1000"])
+    os.kill(until(d.spawner), signal.SIGKILL)
+    until(lambda: d.api.output(["echo", "again"]) == (0, "again\n"))
+    assert d.api.inspect(cid)["State"]["Running"]
+
+
+def test_only_sigterm_stops_containers(new_daemon):
+    d = new_daemon("--live-restore")
+    cid = d.api.run(["sleep", "1000"])
+    pid = d.api.inspect(cid)["State"]["Pid"]
+    assert d.terminate() == 0
+    assert os.path.exists("/proc/%d" % pid)
+    d.start()
+    assert d.api.inspect(cid)["State"]["Pid"] == pid
+
+
+def worker(d, stop, made, broken):
+    """Lives of containers, one after the other, whatever happens to the daemon."""
+    rng = random.Random()
+    while not stop.is_set():
+        name = "load-%016x" % rng.getrandbits(64)
+        try:
+            cid = d.api.create(name=name, cmd=["sh", "-c", "echo %s; sleep 0.05" % name])
+            made.add(cid)
+            d.api.start(cid)
+            d.api.wait(cid, timeout=20)
+            if d.api.logs(cid).decode() != name + "\n":
+                broken.append("output of " + cid)
+            d.api.remove(cid)
+        except (OSError, http.client.HTTPException, ApiError, ValueError):
+            time.sleep(0.02) # the daemon was killed in the middle of it
+
+
+@pytest.mark.limit(60 + 20 * ROUNDS)
+@pytest.mark.rounds
+def test_rounds_of_kill_9_under_load(new_daemon):
+    d = new_daemon()
+    steady = d.api.run(COUNTER)
+    pid = d.api.inspect(steady)["State"]["Pid"]
+    made, broken, stop = set(), [], threading.Event()
+    threads = [threading.Thread(target=worker, args=(d, stop, made, broken)) for _ in range(4)]
+    for t in threads:
+        t.start()
+    try:
+        for n in range(ROUNDS):
+            time.sleep(random.uniform(0.05, 0.6))
+            if n % 3 == 2:
+                victim = d.spawner()
+                if victim:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(victim, signal.SIGKILL)
+            d.kill9()
+            d.start()
+            assert d.api.inspect(steady)["State"]["Pid"] == pid
+    finally:
+        stop.set()
+        for t in threads:
+            t.join(60)
+    assert not broken
+    for c in d.api.get("/containers/json", all=1):
+        if c["Id"] != steady:
+            assert d.api.remove(c["Id"]).status == 204, c
+    d.api.ok("POST", "/containers/%s/stop" % steady, t=0)
+    assert complete(d.api.logs(steady))
+    d.api.remove(steady)
+    until(lambda: not d.monitors())
+    assert not [m for m in leaks.mounts() if d.root in m and "/data" in m and "merged" in m]
+
+
+def test_state_file_damage_is_reported(new_daemon):
+    """A database that is no database: the daemon says so and does not start empty over it."""
+    d = new_daemon(busybox=False)
+    d.terminate()
+    found = [os.path.join(p, n) for p, _, names in os.walk(d.data_root) for n in names
+             if n.endswith((".db", ".sqlite"))]
+    assert found
+    for path in found:
+        with open(path, "r+b") as f:
+            f.write(b"this is no database" * 10)
+    for path in found:
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path + suffix)
+    d.spawn()
+    assert d.process.wait(30) == 1
+    assert "failed to start daemon" in d.log()
+    d.process = None
+
+
+def test_full_disk(new_daemon, tmp_path):
+    """No space: an error that says so, and a daemon that goes on."""
+    import subprocess  # pylint: disable=import-outside-toplevel
+    target = tmp_path / "small"
+    target.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=711", "fence-small", str(target)],
+                   check=True)
+    try:
+        d = new_daemon(start=False)
+        d.data_root = str(target)
+        d.start().load_busybox()
+        with open(target / "fill", "wb") as f, contextlib.suppress(OSError):
+            while True:
+                f.write(b"\0" * (1 << 20))
+        d.api.request("POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"]})
+        assert d.api.request("GET", "/_ping").status == 200
+        os.unlink(target / "fill")
+        assert d.api.output(["echo", "space"]) == (0, "space\n")
+        d.remove_all()
+        d.terminate()
+        d.process = None
+    finally:
+        subprocess.run(["umount", "-l", str(target)], check=True)
