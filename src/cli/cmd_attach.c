@@ -58,7 +58,7 @@ static int cmd_attach(struct cli *cli, const struct args *a, struct err *e) {
     if (r == 0)
         r = stream_open(&s, &attach, e);
     if (r == 0) {
-        stream_resize(&s);
+        stream_redraw(&s);
         r = stream_run(&s, session_wait_fd(&wait), e);
     }
     stream_close(&s);

@@ -75,7 +75,7 @@ static int f_json(const struct call *c) {
 
 static int f_split(const struct call *c) {
     struct json_object *list;
-    const char *s, *sep, *end;
+    const char *s = NULL, *sep = NULL, *end;
     int r = text_arg(c, 0, &s);
 
     if (r == 0)
@@ -106,7 +106,7 @@ static int f_split(const struct call *c) {
 static int f_join(const struct call *c) {
     auto_buf b = BUF_INIT;
     const struct value *list = &c->args[0];
-    const char *sep;
+    const char *sep = NULL;
     int r = text_arg(c, 1, &sep);
 
     if (r < 0)
@@ -130,7 +130,7 @@ static int f_join(const struct call *c) {
 
 static int f_case(const struct call *c) {
     char *copy;
-    const char *s;
+    const char *s = NULL;
     bool start = true;
     int r = text_arg(c, 0, &s);
 
@@ -150,9 +150,9 @@ static int f_case(const struct call *c) {
 
 static int f_pad(const struct call *c) {
     enum { most = 4096 };
-    int64_t before, after;
+    int64_t before = 0, after = 0;
     auto_buf b = BUF_INIT;
-    const char *s;
+    const char *s = NULL;
     int r = text_arg(c, 0, &s);
 
     if (r == 0)
@@ -172,8 +172,8 @@ static int f_pad(const struct call *c) {
 }
 
 static int f_truncate(const struct call *c) {
-    int64_t n;
-    const char *s;
+    int64_t n = 0;
+    const char *s = NULL;
     int r = text_arg(c, 0, &s);
 
     if (r == 0)
@@ -232,7 +232,7 @@ static struct value zero_element(struct json_object *map) {
 static int index_one(const struct call *c, const struct value *from, const struct value *key,
                      struct value *ret) {
     struct json_object *o;
-    int64_t n;
+    int64_t n = 0;
 
     if (from->kind == V_ABSENT || (from->kind == V_NULL && from->shape == SHAPE_POINTER))
         return failed(c, "index of untyped nil");
@@ -449,7 +449,7 @@ static int directive_number(const char **p) {
 static int f_printf(const struct call *c) {
     enum { width_max = 4096 };
     auto_buf b = BUF_INIT, one = BUF_INIT;
-    const char *p;
+    const char *p = NULL;
     size_t next = 1;
     int r = text_arg(c, 0, &p);
 

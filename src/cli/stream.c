@@ -105,17 +105,28 @@ int stream_open(struct stream *s, struct exchange *x, struct err *e) {
     return s->tty && s->in ? set_raw(s, e) : 0;
 }
 
-void stream_resize(struct stream *s) {
+static void resize(struct stream *s, unsigned more) {
     auto_free char *path = xasprintf("%s/resize", s->object);
     auto_buf query = BUF_INIT;
     unsigned rows, columns;
 
-    if (!s->tty || !terminal_size(STDOUT_FILENO, &rows, &columns) || (rows == 0 && columns == 0))
+    if (!s->tty || !terminal_size(STDOUT_FILENO, &rows, &columns))
         return;
-    query_add_int(&query, "h", rows);
-    query_add_int(&query, "w", columns);
+    if (rows == 0 && columns == 0 && more == 0)
+        return;
+    query_add_int(&query, "h", rows + more);
+    query_add_int(&query, "w", columns + more);
     /* A process that is gone already has no window. */
     (void)client_post_json(s->client, path, buf_str(&query), NULL, NULL, NULL);
+}
+
+void stream_resize(struct stream *s) {
+    resize(s, 0);
+}
+
+void stream_redraw(struct stream *s) {
+    resize(s, 1);
+    resize(s, 0);
 }
 
 static void on_signal(struct stream *s) {

@@ -39,6 +39,8 @@ enum { STREAM_ENDED = 0, STREAM_DETACHED = 1 };
 int stream_open(struct stream *s, struct exchange *x, struct err *e);
 /* The window size to the daemon: once the process runs. */
 void stream_resize(struct stream *s);
+/* The same in two steps, so that a program that runs already draws its screen again. */
+void stream_redraw(struct stream *s);
 /* Copies until the container's side ends and, with wait_fd >= 0, until that is readable too.
  * STREAM_ENDED, STREAM_DETACHED or -errno. */
 int stream_run(struct stream *s, int wait_fd, struct err *e);
