@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/str.h"
+#include "sys/clone.h"
 #include "sys/mountfd.h"
 #include "sys/mountinfo.h"
 
@@ -232,9 +234,34 @@ static int check_proc(const struct rt_mount *m, struct err *e) {
                    str_or_empty(m->spec->source), m->destination, m->destination);
 }
 
+/*
+ * /dev/shm of the container whose IPC namespace is shared. A mount can only be cloned from inside
+ * the mount namespace that it is in; its owners are right already, since both containers have one
+ * user namespace.
+ */
+static int open_shm_of(struct rt_mount *m, int join_ipc, struct err *e) {
+    auto_fd home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    auto_fd mnt = -1;
+    if (home < 0)
+        return err_sys(e, errno, "failed to open the own mount namespace");
+    int r = sys_setns(join_ipc, CLONE_NEWNS);
+    if (r < 0)
+        return err_sys(e, r, "failed to enter the mount namespace of the container whose IPC "
+                             "namespace is joined");
+    mnt = sys_open_tree(AT_FDCWD, "/dev/shm", 0);
+    r = sys_setns(home, CLONE_NEWNS);
+    if (r < 0)
+        return err_sys(e, r, "failed to return to the own mount namespace");
+    if (mnt < 0)
+        return err_sys(e, mnt, "failed to clone /dev/shm of the container whose IPC namespace is "
+                               "joined");
+    add_part(m, "", "/dev/shm", take_fd(&mnt))->pseudo = true;
+    return 0;
+}
+
 static int open_mount(struct rt_mount *m, const struct oci_spec *spec, bool mapped,
                       bool own_cgroupns, const struct cgroup *cgroup,
-                      const struct rootfs_map *map, struct err *e) {
+                      const struct rootfs_map *map, int join_ipc, struct err *e) {
     const char *type = str_or_empty(m->spec->type);
     if (m->options.bind || str_eq(type, "bind")) {
         m->kind = RT_MOUNT_BIND;
@@ -250,6 +277,9 @@ static int open_mount(struct rt_mount *m, const struct oci_spec *spec, bool mapp
         return r;
     switch (m->kind) {
     case RT_MOUNT_BIND:
+        if (join_ipc >= 0 && str_eq(m->destination, "/dev/shm") &&
+            str_starts(m->spec->source, "/proc/"))
+            return open_shm_of(m, join_ipc, e);
         return open_bind(m, mapped, e);
     case RT_MOUNT_CGROUP:
         return own_cgroupns ? 0 : open_cgroups(m, cgroup, e);
@@ -280,7 +310,7 @@ static int open_init(struct rt_mount *m, const char *init_path, bool mapped, str
 
 int rt_mounts_open(const struct oci_spec *spec, const char *init_path, bool mapped,
                    bool own_cgroupns, const struct cgroup *cgroup, const struct rootfs_map *map,
-                   struct rt_mounts *ret, struct err *e) {
+                   int join_ipc, struct rt_mounts *ret, struct err *e) {
     struct rt_mounts all __attribute__((cleanup(rt_mounts_done))) = {0};
     all.items = xcalloc(spec->mounts.count + 1, sizeof(*all.items));
     for (size_t i = 0; i < spec->mounts.count; i++) {
@@ -289,7 +319,7 @@ int rt_mounts_open(const struct oci_spec *spec, const char *init_path, bool mapp
         m->spec = field_array_at(&spec->mounts, struct oci_mount, i);
         m->destination = clean_path(str_or_empty(m->spec->destination));
         mount_options_parse(m->spec->options, &m->options);
-        int r = open_mount(m, spec, mapped, own_cgroupns, cgroup, map, e);
+        int r = open_mount(m, spec, mapped, own_cgroupns, cgroup, map, join_ipc, e);
         if (r < 0)
             return r;
     }

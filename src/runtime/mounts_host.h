@@ -49,10 +49,11 @@ struct rt_mounts {
 
 void rt_mounts_done(struct rt_mounts *m);
 /* Parses options and opens sources. map.userns_fd is not looked at: `mapped` says whether there
- * will be one. cgroup: for cgroup mounts in the host's cgroup namespace. */
+ * will be one. cgroup: for cgroup mounts in the host's cgroup namespace. join_ipc: a pidfd of the
+ * container whose IPC namespace (and so /dev/shm) is shared, or -1. */
 int rt_mounts_open(const struct oci_spec *spec, const char *init_path, bool mapped,
                    bool own_cgroupns, const struct cgroup *cgroup, const struct rootfs_map *map,
-                   struct rt_mounts *ret, struct err *e);
+                   int join_ipc, struct rt_mounts *ret, struct err *e);
 /* Maps the owners of what is to be mapped. */
 int rt_mounts_idmap(struct rt_mounts *m, int userns_fd, struct err *e);
 /* Is there a /dev made by us? */

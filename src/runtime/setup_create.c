@@ -137,7 +137,8 @@ static int before_clone(struct setup *s, struct err *e) {
         r = setup_seccomp_load(s, e);
     if (r >= 0)
         r = rt_mounts_open(&s->request.spec, s->request.init, s->mapped,
-                           s->new_ns & CLONE_NEWCGROUP, &s->cgroup, &s->map, &s->mounts, e);
+                           s->new_ns & CLONE_NEWCGROUP, &s->cgroup, &s->map, s->join_ipc,
+                           &s->mounts, e);
     return r;
 }
 
