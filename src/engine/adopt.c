@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "engine/container.h"
 #include "engine/health.h"
+#include "engine/log_compress.h"
 #include "image/tree.h"
 #include "monitor/protocol.h"
 #include "sys/fdpass.h"
@@ -150,6 +151,7 @@ static bool adopt_running(struct container *c, const char *state_dir) {
     adopt_network(c);
     c->link = monitor_link_new(c->engine->loop, fd, &container_monitor_events, c);
     health_start(c);
+    log_compress_start(c);
     return true;
 }
 

@@ -80,7 +80,7 @@ void container_free(struct container *c) {
     container_attach_drop(c);
     container_signal_ended(c);
     loop_timer_free(c->restart_timer);
-    loop_timer_free(c->kill_timer);
+    loop_timer_free(c->compress_timer);
     monitor_link_free(c->link);
     fd_close(c->pidfd);
     field_done(&container_record_table, &c->rec);

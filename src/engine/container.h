@@ -77,12 +77,10 @@ struct container {
     uint64_t next_client;
     container_done *started;    /* of the start under way */
     void *started_arg;
-    struct loop_timer *restart_timer, *kill_timer;
+    struct loop_timer *restart_timer, *compress_timer;
     unsigned restart_delay_ms;
     struct health *health;
-    unsigned log_readers;       /* follow mode: told of the end through `ended` */
-    struct list ended;          /* struct container_ended_fd */
-    bool writing_anew;          /* the record changed while it was being written */
+    struct list ended;          /* descriptors of log followers (wait.c) */
 };
 
 /* ---- look-up -------------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include "engine/exec.h"
 #include "engine/health.h"
 #include "engine/idmap.h"
+#include "engine/log_compress.h"
 #include "image/tree.h"
 
 #define RESTART_DELAY_MIN_MS 100
@@ -132,6 +133,7 @@ void container_on_exit(struct container *c, const struct monitor_exit *x) {
     bool again;
 
     health_on_exit(c);
+    log_compress_stop(c);
     container_release_runtime(c);
     c->rec.running = c->rec.paused = false;
     c->rec.pid = c->rec.start_time = 0;
@@ -263,6 +265,7 @@ static void on_started(void *arg, const struct monitor_started *s) {
     container_save(c, NULL, NULL);
     container_event(c, "start", NULL);
     health_start(c);
+    log_compress_start(c);
     finish_start(c, &none);
 }
 
