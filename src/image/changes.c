@@ -20,7 +20,7 @@ struct level {
     int *fds;
     size_t count;
     bool reported; /* it is in the list */
-    bool hides;    /* it or a parent is opaque: what is below does not show, and counts as removed */
+    bool hides;    /* it or a parent is opaque: what lies below counts as removed */
 };
 struct finder {
     struct level *levels;

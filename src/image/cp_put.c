@@ -20,6 +20,7 @@
 #include "format/codec.h"
 #include "format/tar.h"
 #include "image/cp_priv.h"
+#include "image/filecap.h"
 #include "image/tree.h"
 #include "sys/caps.h"
 #include "sys/path.h"
@@ -129,6 +130,22 @@ static bool xattr_wanted(const char *name) {
     return str_starts(name, "user.") || str_eq(name, "security.capability");
 }
 
+static int set_xattr(const struct putter *p, int fd, const struct tar_xattr *x) {
+    const void *value = x->value;
+    size_t size = x->size;
+    char cap[FILECAP_MAX];
+    if (p->root->id_size && str_eq(x->name, "security.capability")) {
+        size = filecap_to_host(value, size, p->root->id_base, p->root->id_size, cap);
+        value = cap;
+        if (size == 0)
+            return 0; /* not a form that any kernel takes */
+    }
+    if (fsetxattr(fd, x->name, value, size, 0) == 0)
+        return 0;
+    /* What the file system or the range does not take is left out, as Docker does. */
+    return errno == ENOTSUP || errno == EPERM ? 0 : -errno;
+}
+
 static int set_attributes(struct putter *p, int fd) {
     uid_t uid;
     gid_t gid;
@@ -137,10 +154,9 @@ static int set_attributes(struct putter *p, int fd) {
         return -errno;
     for (size_t i = 0; i < p->entry->xattr_count; i++) {
         const struct tar_xattr *x = &p->entry->xattrs[i];
-        /* What the file system or the range does not take is left out, as Docker does. */
-        if (xattr_wanted(x->name) && fsetxattr(fd, x->name, x->value, x->size, 0) < 0 &&
-            errno != ENOTSUP && errno != EPERM)
-            return -errno;
+        int r = xattr_wanted(x->name) ? set_xattr(p, fd, x) : 0;
+        if (r < 0)
+            return r;
     }
     return 0;
 }

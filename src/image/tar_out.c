@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "image/filecap.h"
 #include "sys/path.h"
 
 #define OUT_BLOCK         (256u << 10)
@@ -51,8 +52,18 @@ static int compare_xattrs(const void *a, const void *b) {
     return strcmp(((const struct tar_xattr *)a)->name, ((const struct tar_xattr *)b)->name);
 }
 
-/* Inside a user namespace's mount, a capability carries its root's id: out of the container it is
- * plain version 2 again, which the kernel gives when it is read through the idmapped mount. */
+static void add_xattr(const struct tar_out *t, struct tar_entry *entry, const char *name,
+                      const char *value, size_t size) {
+    char cap[FILECAP_MAX];
+    if (t->id_size && str_eq(name, "security.capability")) {
+        size = filecap_from_host(value, size, t->id_base, t->id_size, cap);
+        value = cap;
+        if (size == 0)
+            return; /* not a form that any kernel has written */
+    }
+    tar_entry_add_xattr(entry, name, value, size);
+}
+
 static int add_xattrs(struct tar_out *t, int fd, struct tar_entry *entry) {
     ssize_t n = flistxattr(fd, t->xattr_names, XATTR_LIST_LIMIT);
     if (n <= 0)
@@ -62,7 +73,7 @@ static int add_xattrs(struct tar_out *t, int fd, struct tar_entry *entry) {
             continue;
         ssize_t size = fgetxattr(fd, name, t->xattr_value, XATTR_VALUE_LIMIT);
         if (size >= 0)
-            tar_entry_add_xattr(entry, name, t->xattr_value, (size_t)size);
+            add_xattr(t, entry, name, t->xattr_value, (size_t)size);
         else if (errno != ENODATA && errno != ENOTSUP)
             return -errno;
     }

@@ -29,7 +29,8 @@ static void parts_init(struct parts *p) {
         tarball_end(&p->layer[i]);
         digest_of(p->layer[i].mem.out.data, p->layer[i].mem.out.len, p->diff_id[i]);
     }
-    p->config = xasprintf("{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Cmd\":[\"x\"]},"
+    p->config = xasprintf("{\"architecture\":\"amd64\",\"os\":\"linux\","
+                          "\"config\":{\"Cmd\":[\"x\"]},"
                           "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\",\"%s\"]}}",
                           p->diff_id[0], p->diff_id[1]);
     digest_of(p->config, strlen(p->config), p->config_id);
@@ -159,7 +160,8 @@ static void test_linked_layers(void **state) {
     parts_done(&p);
 }
 
-static void add_blob(struct tarball *t, const void *data, size_t len, char digest[static DIGEST_SIZE]) {
+static void add_blob(struct tarball *t, const void *data, size_t len,
+                     char digest[static DIGEST_SIZE]) {
     digest_of(data, len, digest);
     auto_free char *path = xasprintf("blobs/sha256/%s", digest + 7);
     add_bytes(t, path, data, len);
@@ -231,8 +233,8 @@ static void test_legacy(void **state) {
     struct tarball t;
     parts_init(&p);
     tarball_init(&t);
-    add_text(&t, "base/json", "{\"id\":\"base\",\"created\":\"2015-01-01T00:00:00Z\",\"os\":\"linux\","
-                              "\"container_config\":{\"Cmd\":[\"/bin/sh\",\"-c\",\"one\"]}}");
+    add_text(&t, "base/json", "{\"id\":\"base\",\"created\":\"2015-01-01T00:00:00Z\","
+                              "\"os\":\"linux\",\"container_config\":{\"Cmd\":[\"/bin/sh\",\"-c\",\"one\"]}}");
     add_bytes(&t, "base/layer.tar", p.layer[0].mem.out.data, p.layer[0].mem.out.len);
     add_text(&t, "top/json", "{\"id\":\"top\",\"parent\":\"base\",\"os\":\"linux\","
                              "\"architecture\":\"amd64\",\"config\":{\"Cmd\":[\"sh\"]}}");

@@ -3,16 +3,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/alloc.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "format/codec.h"
 #include "image/cp.h"
 #include "image/tree.h"
+#include "sys/caps.h"
+#include "sys/mountfd.h"
 
 struct box {
     struct fixture *f;
@@ -230,6 +236,121 @@ static void test_put_shifted(void **state) {
     box_done(&b);
 }
 
+/* A user namespace with one range of ids, as a container's. */
+static int map_fd(uint64_t base) {
+    int ready[2], go[2];
+    char path[64], c = 0;
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (unshare(CLONE_NEWUSER) < 0 || write(ready[1], "r", 1) != 1)
+            _exit(1);
+        close(go[1]);
+        _exit(read(go[0], &c, 1) < 0);
+    }
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    auto_free char *line = xasprintf("0 %llu 65536\n", (unsigned long long)base);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "/proc/%d/%s", pid, i ? "gid_map" : "uid_map");
+        assert_int_equal(io_write_existing_at(AT_FDCWD, path, line), 0);
+    }
+    snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd_close(go[0]);
+    fd_close(go[1]);
+    fd_close(ready[0]);
+    fd_close(ready[1]);
+    waitpid(pid, NULL, 0);
+    return fd;
+}
+
+static int idmapped(const char *path, int userns) {
+    int fd = sys_open_tree(AT_FDCWD, path, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(sys_mount_setattr(fd, false, 0, 0, 0, userns), 0);
+    return fd;
+}
+
+/* The tree of a running container: an overlay over idmapped layers, mounted by its root. What cp
+ * puts there has the container's ids inside and on disk. */
+static void test_put_into_idmapped_overlay(void **state) {
+    struct fixture *f = *state;
+    struct box b;
+    auto_err e = ERR_INIT;
+    struct tarball t;
+    const uint64_t base = 300000;
+    box_init(&b, f);
+    auto_free char *upper = fixture_path(f, "rw/upper"), *work = fixture_path(f, "rw/work");
+    auto_free char *rw = fixture_path(f, "rw");
+    assert_int_equal(mkdir(rw, 0755) + mkdir(upper, 0755) + mkdir(work, 0755), 0);
+    int userns = map_fd(base);
+    if (userns < 0)
+        skip();
+    auto_fd lower = idmapped(b.dir, userns);
+    auto_fd rw_mount = idmapped(rw, userns);
+    fd_close(userns);
+    auto_fd upper_fd = openat(rw_mount, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_fd work_fd = openat(rw_mount, "work", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_fd fs = sys_fsopen("overlay");
+    setfsgid((gid_t)base);
+    setfsuid((uid_t)base);
+    assert_int_equal(lcap_raise_effective(), 0);
+    int r = sys_fsconfig_fd(fs, "lowerdir+", lower);
+    if (r == 0)
+        r = sys_fsconfig_fd(fs, "upperdir", upper_fd);
+    if (r == 0)
+        r = sys_fsconfig_fd(fs, "workdir", work_fd);
+    if (r == 0)
+        r = sys_fsconfig_create(fs);
+    auto_fd mount = r == 0 ? sys_fsmount(fs, 0) : r;
+    setfsuid(0);
+    setfsgid(0);
+    if (mount < 0) {
+        box_done(&b);
+        skip(); /* before Linux 6.13 layers are not given by descriptor */
+    }
+    fd_close(b.root.fd);
+    b.root.fd = take_fd(&mount);
+    b.root.id_base = base;
+    b.root.id_size = 65536;
+    assert_get(&b, "/etc/conf", "conf 0 0:0\n");
+    tarball_init(&t);
+    tarball_add(&t, TAR_FILE, "n/file", NULL, 0755, 1000, "text");
+    tarball_add(&t, TAR_FILE, "conf", NULL, 0600, 0, "replaced");
+    tarball_add(&t, TAR_SYMLINK, "n/link", "file", 0777, 7, NULL);
+    struct tar_entry x = {.type = TAR_FILE, .path = xstrdup("n/cap"), .mode = 0755};
+    static const unsigned char cap[20] = {1, 0, 0, 2, 0, 0x20};
+    tar_entry_add_xattr(&x, "security.capability", cap, sizeof(cap));
+    tarball_entry(&t, &x, NULL);
+    tar_entry_done(&x);
+    tarball_end(&t);
+    assert_ok(put(&b, "/etc", &t, NULL, &e), &e);
+    assert_get(&b, "/etc/n", "n 5 0:0\nn/cap 0 0:0\nn/file 0 1000:1000\nn/link 2 7:7\n");
+    auto_free char *disk = xasprintf("%s/etc/n/file", upper);
+    auto_free char *owner = describe(disk);
+    assert_string_equal(owner, "file 0755 1000:1000");
+    /* The capability is the container's, and leaves it as it came. */
+    struct cp_source *s;
+    struct memory_writer w;
+    memory_writer_init(&w);
+    assert_ok(cp_open(&b.root, "box", "/etc/n/cap", &s, &e), &e);
+    assert_ok(cp_send(s, &w.base, &e), &e);
+    cp_close(s);
+    struct memory_reader in;
+    const struct tar_entry *entry;
+    memory_reader_init(&in, w.out.data, w.out.len);
+    struct tar_reader *reader = tar_reader_new(&in.base);
+    assert_int_equal(tar_next(reader, &entry, &e), 1);
+    assert_int_equal(entry->xattr_count, 1);
+    assert_int_equal(entry->xattrs[0].size, sizeof(cap));
+    assert_memory_equal(entry->xattrs[0].value, cap, sizeof(cap));
+    tar_reader_free(reader);
+    buf_done(&w.out);
+    tarball_done(&t);
+    box_done(&b);
+}
+
 static void test_put_refused(void **state) {
     struct box b;
     box_init(&b, *state);
@@ -326,6 +447,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(test_get),         T(test_stat),             T(test_put),    T(test_put_shifted),
         T(test_put_refused), T(test_put_stays_inside), T(test_export),
+        T(test_put_into_idmapped_overlay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

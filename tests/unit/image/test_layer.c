@@ -71,7 +71,7 @@ static void test_kinds(void **state) {
     struct tar_entry x = {.type = TAR_FILE, .path = xstrdup("x"), .mode = 0755, .size = 3};
     tar_entry_add_xattr(&x, "user.note", "v", 1);
     tar_entry_add_xattr(&x, "trusted.overlay.opaque", "y", 1);
-    static const unsigned char cap[] = {1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    static const unsigned char cap[20] = {1, 0, 0, 2, 0, 0x20};
     tar_entry_add_xattr(&x, "security.capability", cap, sizeof(cap));
     tarball_entry(&t, &x, "abc");
     tar_entry_done(&x);

@@ -84,7 +84,8 @@ static void test_lookup(void **state) {
     struct env v;
     auto_err e = ERR_INIT;
     env_init(&v, *state);
-    struct image *a = add(&v, "a", "2020-01-01T00:00:00Z", NULL, "docker.io/library/busybox:latest");
+    struct image *a =
+        add(&v, "a", "2020-01-01T00:00:00Z", NULL, "docker.io/library/busybox:latest");
     struct image *b = add(&v, "b", "2021-01-01T00:00:00Z", NULL, "reg.io:5000/x/y:v1");
     char prefix[20];
     assert_ptr_equal(image_find(v.images, "busybox", &e), a);
@@ -139,7 +140,8 @@ static void test_tags(void **state) {
     assert_null(a->tags);
     assert_int_equal(strv_len(b->tags), 2);
     assert_true(image_tag(v.images, b, "sha256", "x", NULL, &e) < 0);
-    assert_string_equal(e.msg, "refusing to create an ambiguous tag using digest algorithm as name");
+    assert_string_equal(e.msg,
+                        "refusing to create an ambiguous tag using digest algorithm as name");
     err_done(&e);
     assert_true(image_tag(v.images, b, "x", "b@d", NULL, &e) < 0);
     assert_string_equal(e.msg, "invalid tag format");
@@ -215,8 +217,9 @@ static char *delete(struct env *v, const char *name, bool force, const struct us
     return buf_take(&out);
 }
 
-static void assert_delete(struct env *v, const char *name, bool force, const struct usage *u,
-                          const char *fmt, ...) {
+__attribute__((format(printf, 5, 6))) static void assert_delete(struct env *v, const char *name,
+                                                                bool force, const struct usage *u,
+                                                                const char *fmt, ...) {
     auto_buf want = BUF_INIT;
     va_list ap;
     va_start(ap, fmt);
