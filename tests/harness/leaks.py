@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run has left behind: mounts, control groups, interfaces, nf_tables tables, processes."""
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
+import time
 
 CGROUPS = "/sys/fs/cgroup"
 
@@ -156,3 +159,27 @@ def sweep_daemon(daemon):
     for table in tables():
         if table.split()[-1] == daemon.table:
             subprocess.run([nft, "delete", *table.split()], capture_output=True, check=False)
+
+
+def main(argv):
+    """`snapshot FILE` before a run, `compare FILE` after it."""
+    verb, path = argv
+    if verb == "snapshot":
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump({kind: sorted(items) for kind, items in snapshot().items()}, f)
+        return 0
+    with open(path, encoding="utf-8") as f:
+        before = {kind: set(items) for kind, items in json.load(f).items()}
+    # what was ended a moment ago may still be on its way out
+    for _ in range(20):
+        left = difference(before, snapshot())
+        if not left:
+            break
+        time.sleep(0.1)
+    for line in left:
+        print("left behind: " + line)
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
