@@ -1,54 +1,229 @@
-# Sourced by the technique scripts. shellcheck shell=bash
-set -euo pipefail
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# What the technique scripts share. A script starts with
+#     . "${0%/*}/lib.sh"
+# in the environment that tests/harness/techniques.py describes. $T is a directory of its own. All that it
+# makes is given back at the end, whatever happened: containers, volumes and images that were not
+# there before, daemons, mounts and processes named by at_end, $T.
+set -Eeuo pipefail
+shopt -s inherit_errexit
 
-fail() { printf '%s\n' "$*" >&2; exit 1; }
-skip() { printf '%s\n' "$*"; exit 77; }
+: "${DOCKER_HOST:?needs a daemon: tests/techniques/run}"
+HERE=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
+NAME=${0##*/}
+MAIN_HOST=$DOCKER_HOST
+FENCED=${FENCE_TEST_BIN:+$FENCE_TEST_BIN/}fenced
+T=$(mktemp -d "$PWD/t.XXXXXX")
+chmod 755 "$T"
+export LC_ALL=C HOME=$T/home DOCKER_CONFIG=$T/home/.docker
+mkdir -p "$DOCKER_CONFIG"
 
-# equal ACTUAL EXPECTED [WHAT]
-equal() { [[ $1 == "$2" ]] || fail "${3:-}: got '$1', not '$2'"; }
-# contains TEXT PART [WHAT]
-contains() { [[ $1 == *"$2"* ]] || fail "${3:-}: no '$2' in '$1'"; }
-lacks() { [[ $1 != *"$2"* ]] || fail "${3:-}: '$2' is in '$1'"; }
-# status EXPECTED COMMAND...: its exit status, its output to output.txt
-status() {
-    local expected=$1 got=0
-    shift
-    "$@" >output.txt 2>&1 || got=$?
-    [[ $got == "$expected" ]] || fail "$*: ended with $got, not $expected: $(cat output.txt)"
-}
-# until_true COMMAND...: within ten seconds
-until_true() {
-    local n
-    for ((n = 0; n < 200; n++)); do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.05
+# ---- assertions --------------------------------------------------------------------------------
+note() { printf '%s: %s\n' "$NAME" "$*" >&2; }
+
+fail() {
+    local i
+    note "FAILED: $*"
+    for ((i = 1; i < ${#BASH_SOURCE[@]}; i++)); do # the first line that is the script's own
+        [[ ${BASH_SOURCE[i]} == "${BASH_SOURCE[0]}" ]] || break
     done
-    fail "did not become true: $*"
+    note "  at line ${BASH_LINENO[i - 1]}"
+    trap - ERR
+    exit 1
 }
 
-# own_daemon NAME [FLAG...]: a second daemon, on roots under ./NAME; sets OWN_HOST and OWN_PID.
-# Flags come last, so that they win. It is ended with the script.
-own_daemon() {
-    local name=$1 n=${#own_pids[@]} fenced=fenced
+# is WHAT WANTED GOT
+is() { [[ $2 == "$3" ]] || fail "$1: wanted '$2', got '$3'"; }
+
+# like WHAT REGEX GOT
+like() { [[ $3 =~ $2 ]] || fail "$1: wanted /$2/, got '$3'"; }
+
+# unlike WHAT REGEX GOT
+unlike() { [[ ! $3 =~ $2 ]] || fail "$1: did not want /$2/, got '$3'"; }
+
+# less WHAT A B: A < B, whole numbers
+less() { (($2 < $3)) || fail "$1: wanted less than $3, got $2"; }
+
+# status WANTED COMMAND...: the exit status; stdout is left in $OUT, stderr in $ERR
+status() {
+    local wanted=$1 rc=0
     shift
-    [[ -n ${FENCE_TEST_BIN:-} ]] && fenced=$FENCE_TEST_BIN/fenced
-    OWN_HOST=unix://$PWD/$name.sock
-    "$fenced" --data-root "$PWD/$name.data" --exec-root "$PWD/$name.run" --pidfile "$PWD/$name.pid" \
-        --bridge "fencet${FENCE_SLOT}t$n" --bip "10.214.$((FENCE_SLOT * 3 + n)).1/24" \
-        --nft-table "fence_test_${FENCE_SLOT}_$n" --cgroup-parent "/fence-test-$FENCE_SLOT" \
-        --idmap-dir "$PWD/idmap" --group root --config-file /dev/null --shutdown-timeout 1 \
-        -H "$OWN_HOST" "$@" >"$name.log" 2>&1 &
-    OWN_PID=$!
-    own_pids+=("$OWN_PID")
-    until_true docker -H "$OWN_HOST" version
+    "$@" >"$T/.out" 2>"$T/.err" </dev/null || rc=$?
+    OUT=$(tr -d '\0' <"$T/.out") ERR=$(tr -d '\0' <"$T/.err")
+    [[ $rc == "$wanted" ]] || fail "$*: wanted status $wanted, got $rc ($OUT $ERR)"
 }
-end_daemon() {
-    kill "$1" 2>/dev/null || return 0
-    wait "$1" || true
+
+# until_true SECONDS COMMAND...: polls until it succeeds
+until_true() {
+    local what="${*:2}" end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        ((${EPOCHREALTIME/./} < end)) || fail "in vain waited for: $what"
+        sleep 0.02
+    done
 }
-own_pids=()
-end_own_daemons() {
-    local pid
-    for pid in "${own_pids[@]}"; do end_daemon "$pid"; done
+
+# Milliseconds of a clock.
+now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
+
+gone() { [[ ! -d /proc/$1 ]]; }
+
+# ---- the engine's state ------------------------------------------------------------------------
+# field TEMPLATE NAME
+field() { docker inspect --format "$1" "$2"; }
+is_state() { [[ $(field '{{.State.Status}}' "$1") == "$2" ]]; }
+is_removed() { ! docker inspect "$1"; }
+in_log() { docker logs "$1" 2>&1 | grep -q -e "$2"; }
+address() { field '{{.NetworkSettings.IPAddress}}' "$1"; }
+
+# volume_dir NAME: where it lies on the host
+volume_dir() { docker volume inspect --format '{{.Mountpoint}}' "$1"; }
+
+# ---- giving back -------------------------------------------------------------------------------
+CLEANUPS=()
+
+# at_end COMMAND...: done at the end, the last one first
+at_end() { CLEANUPS+=("$(printf '%q ' "$@")"); }
+
+# The images of a daemon with their names, one a line.
+image_names() { docker images --all --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' | sort -u; }
+
+# Removes what the daemon of $DOCKER_HOST has now and had not at first.
+forget_new() {
+    local id name round
+    docker ps -aq --no-trunc | grep -vxF -f "$T/.containers" | xargs -r docker rm -fv
+    docker volume ls -q | grep -vxF -f "$T/.volumes" | xargs -r docker volume rm
+    for round in 1 2 3; do # an image may be held by a later one of the list
+        image_names | grep -vxF -f "$T/.images" >"$T/.new" || break
+        while read -r id name; do
+            [[ $name == *'<none>'* ]] && name=$id
+            docker rmi -f "$name"
+        done <"$T/.new"
+    done
 }
-trap end_own_daemons EXIT
+
+ended() {
+    local rc=$? i
+    trap '' EXIT INT TERM
+    trap - ERR
+    set +eu
+    DOCKER_HOST=$MAIN_HOST
+    for ((i = ${#CLEANUPS[@]} - 1; i >= 0; i--)); do
+        eval "${CLEANUPS[i]}" >/dev/null 2>&1
+    done
+    forget_new >/dev/null 2>&1
+    rm -rf --one-file-system "$T"
+    exit "$rc"
+}
+docker ps -aq --no-trunc >"$T/.containers"
+docker volume ls -q >"$T/.volumes"
+image_names >"$T/.images"
+trap ended EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'note "FAILED: status $? of: $BASH_COMMAND (line $LINENO)"' ERR
+
+# ---- more daemons ------------------------------------------------------------------------------
+# start_daemon NAME [FLAG...]: a daemon of its own below $T/NAME, with socket $T/NAME/s.sock unless flags
+# name other -H. Flags win over ours; "daemon" or "-d", the old names of the program, may come first.
+# Sets $DAEMON_PID, $DAEMON_HOST, $DAEMON_LOG. It may be started again after stop_daemon. The words of
+# the array WRAP go before the program, as in (nsenter --net=...).
+declare -A DAEMON_NUMBER=() DAEMON_PIDS=()
+WRAP=()
+start_daemon() {
+    local name=$1 root=$T/$1 word=() number before end
+    shift
+    [[ ${1:-} != daemon && ${1:-} != -d ]] || { word=("$1") && shift; }
+    if [[ -z ${DAEMON_NUMBER[$name]:-} ]]; then
+        DAEMON_NUMBER[$name]=${#DAEMON_NUMBER[@]}
+        at_end forget_daemon "$name"
+        mkdir -p "$root"
+        echo '{}' >"$root/daemon.json"
+    fi
+    number=${DAEMON_NUMBER[$name]}
+    DAEMON_HOST=unix://$root/s.sock
+    DAEMON_LOG=$root/log
+    : >>"$DAEMON_LOG"
+    before=$(grep -c 'completed initialization' "$DAEMON_LOG" || true)
+    [[ " $*" == *" -H"* || " $*" == *" --host"* ]] || set -- -H "$DAEMON_HOST" "$@"
+    setsid "${WRAP[@]}" "$FENCED" "${word[@]}" --data-root "$root/data" --exec-root "$root/run" \
+        --pidfile "$root/pid" --bridge "fencet${FENCE_SLOT:-0}t$number" \
+        --bip "10.214.$((${FENCE_SLOT:-0} * 3 + number)).1/24" --nft-table "fence_test_${FENCE_SLOT:-0}_$number" \
+        --cgroup-parent "/fence-test-${FENCE_SLOT:-0}-$number" --idmap-dir "$root/idmap" --group root \
+        --config-file "$root/daemon.json" --shutdown-timeout 2 "$@" >>"$DAEMON_LOG" 2>&1 </dev/null &
+    DAEMON_PID=$!
+    DAEMON_PIDS[$name]=$DAEMON_PID
+    end=$((SECONDS + 20))
+    until (($(grep -c 'completed initialization' "$DAEMON_LOG" || true) > before)); do
+        [[ -d /proc/$DAEMON_PID ]] || fail "the daemon '$name' did not start: $(tail -n 5 "$DAEMON_LOG")"
+        ((SECONDS < end)) || fail "the daemon '$name' is not ready: $(tail -n 5 "$DAEMON_LOG")"
+        sleep 0.02
+    done
+}
+
+# stop_daemon NAME [SIGNAL]: ends it and waits for the end; its status is in $STOPPED
+stop_daemon() {
+    local pid=${DAEMON_PIDS[$1]:-}
+    [[ -n $pid ]] || return 0
+    kill "-${2:-TERM}" "$pid"
+    STOPPED=0
+    wait "$pid" || STOPPED=$?
+    unset "DAEMON_PIDS[$1]"
+}
+
+# What a daemon of this script leaves on the host goes with it. Containers are removed by a daemon, if need
+# be by a new one, because only it knows all that they hold.
+forget_daemon() {
+    local name=$1 root=$T/$1 number=${FENCE_SLOT:-0}t${DAEMON_NUMBER[$1]} list
+    list=$(find "$root" -maxdepth 2 -path '*/containers' -type d -not -empty -printf '%h\n')
+    stop_daemon "$name"
+    WRAP=()
+    for data in $list; do
+        start_daemon "$name" -H "unix://$root/end.sock" --data-root "$data"
+        docker -H "unix://$root/end.sock" ps -aq | xargs -r docker -H "unix://$root/end.sock" rm -fv
+        stop_daemon "$name"
+    done
+    ip link del "fencet$number"
+    nft delete table inet "fence_test_${number/t/_}" || nft delete table ip "fence_test_${number/t/_}"
+    find /sys/fs/cgroup -depth -type d -path "*/fence-test-${number/t/-}*" -exec rmdir {} +
+}
+
+# ---- terminals ---------------------------------------------------------------------------------
+# tty [--status N] SCRIPT COMMAND...: runs the command under a terminal as SCRIPT says (see terminal.py).
+# What it wrote is left in $OUT.
+tty() {
+    local rc=0 wanted=0
+    if [[ $1 == --status ]]; then
+        wanted=$2
+        shift 2
+    fi
+    /usr/bin/python3 "$HERE/terminal.py" "$@" >"$T/.out" 2>"$T/.err" || rc=$?
+    OUT=$(tr -d '\0\r' <"$T/.out") ERR=$(<"$T/.err")
+    [[ $rc == "$wanted" ]] || fail "under a terminal, ${*:2}: wanted status $wanted, got $rc: $OUT $ERR"
+}
+
+# ---- images ------------------------------------------------------------------------------------
+# debian:tools is debian with the programs that the book's images have: installed by apt in a container once, and
+# kept as an archive for later runs.
+TOOLS="procps iputils-ping net-tools iproute2 netcat-openbsd socat strace stress openssh-client
+    openssh-server sshfs cron python3-minimal"
+tools_image() {
+    local cache=${FENCE_TEST_CACHE:-/var/tmp/fence-test-cache} archive base
+    base=$(field '{{json .RootFS.Layers}}' debian)
+    archive=$cache/techniques-$(sha256sum <<<"$TOOLS$base" | cut -c1-12).tar
+    if [[ -z $(docker images -q debian:tools) ]]; then
+        if [[ ! -s $archive ]]; then
+            mkdir -p "$cache"
+            docker run --name tools debian sh -c "apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+                apt-get install -qy --no-install-recommends $(echo $TOOLS) && apt-get clean &&
+                rm -rf /var/lib/apt/lists/*" >"$T/.apt" 2>&1 || fail "apt: $(tail -n 5 "$T/.apt")"
+            docker commit -c 'CMD ["bash"]' tools debian:tools >/dev/null
+            docker rm tools >/dev/null
+            docker save debian:tools >"$archive.$$"
+            mv "$archive.$$" "$archive"
+        else
+            docker load -q -i "$archive" >/dev/null
+        fi
+    fi
+    image_names | grep debian:tools >>"$T/.images" # it stays for the next script
+}
