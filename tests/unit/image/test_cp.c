@@ -98,6 +98,9 @@ static void test_get(void **state) {
     assert_get(&b, "/etc/sub/", "sub 5 0:0\nsub/deep 0 0:0\n");
     assert_get(&b, "/etc/sub/.", ". 5 0:0\n./deep 0 0:0\n");
     assert_get(&b, "/abs", "abs 2 0:0\n");
+    assert_get(&b, "/", "/ 5 0:0\n/abs 2 0:0\n/climb 2 0:0\n/etc 5 0:0\n/etc/conf 0 0:0\n"
+                        "/etc/rel 2 0:0\n/etc/sub 5 0:0\n/etc/sub/deep 0 0:0\n/loop 2 0:0\n"
+                        "/out 2 0:0\n");
     assert_get(&b, "/abs/", "abs 5 0:0\nabs/deep 0 0:0\n");
     assert_get(&b, "/abs/deep", "deep 0 0:0\n");
     assert_get(&b, "/climb/conf", "conf 0 0:0\n");
