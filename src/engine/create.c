@@ -173,10 +173,12 @@ static int choose_name(struct engine *eng, const char *name, char **ret, struct 
 
 static int find_mounts(void *arg, const char *name, const struct field_array **ret,
                        struct err *e) {
-    struct container *c = container_find(arg, name, e);
+    auto_err missing = ERR_INIT;
+    struct container *c = container_find(arg, name, &missing);
 
+    /* "Not found" is the image to clients, which would go and pull it. */
     if (!c)
-        return -ENOENT;
+        return err_set(e, ERR_INVALID, "%s", err_msg(&missing));
     *ret = &c->rec.mounts;
     return 0;
 }
