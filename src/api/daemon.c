@@ -296,9 +296,9 @@ int daemon_run(struct daemon_options *o) {
     strv_for_each(path, d.socket_paths)
         (void)unlink(path); /* it may be gone */
     strv_free(d.socket_paths);
-    if (d.engine)
-        (void)unlink(o->pidfile); /* it may be gone */
     engine_close(d.engine);
+    if (d.engine) /* last: who waits for the file to go may start the next daemon then */
+        (void)unlink(o->pidfile); /* it may be gone */
     tls_server_free(d.tls);
     loop_free(d.loop);
     return r < 0 ? 1 : 0;
