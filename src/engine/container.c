@@ -98,11 +98,13 @@ struct container *container_find(struct engine *eng, const char *ref, struct err
         c = map_get(&eng->containers, ref);
         if (!c)
             c = map_get(&eng->names, *ref == '/' ? ref + 1 : ref);
-        if (c)
+        if (c && c->committed)
             return c;
         if (str_is_hex(ref) && strlen(ref) < ID_LEN)
             map_for_each(it, &eng->containers) {
                 if (!has_id_prefix(it->value, ref))
+                    continue;
+                if (!((struct container *)it->value)->committed)
                     continue;
                 if (found) {
                     (void)err_set(e, ERR_INVALID, "Multiple IDs found with provided prefix: %s",
@@ -130,7 +132,7 @@ const char *container_status(const struct container *c) {
         return "restarting";
     if (c->rec.running)
         return c->rec.paused ? "paused" : "running";
-    return c->rec.has_been_started || !str_empty(c->rec.error) ? "exited" : "created";
+    return c->rec.has_been_started ? "exited" : "created";
 }
 
 char *container_dir(const struct container *c) {

@@ -84,7 +84,8 @@ struct container {
 };
 
 /* ---- look-up -------------------------------------------------------------------------------- */
-/* By full id, name (with or without slash), or unique id prefix. ERR_NOT_FOUND "No such container:
+/* By full id, name (with or without slash), or unique id prefix; not while it is being created: its
+ * name is taken then, but there is nothing yet that one could act on. ERR_NOT_FOUND "No such container:
  * X", ERR_INVALID for an ambiguous prefix. */
 struct container *container_find(struct engine *eng, const char *ref, struct err *e);
 const char *container_status(const struct container *c); /* "created", "running", ... */

@@ -156,6 +156,8 @@ static void on_started(void *arg, const struct monitor_started *s) {
     x->pid = s->pid;
     x->running = true;
     event(x, "exec_start", true, NULL);
+    if (x->abandoned)
+        (void)exec_kill(x, SIGKILL); /* -ESRCH: it has just ended */
     start_answer(x, &none);
 }
 
@@ -378,6 +380,14 @@ int exec_resize(struct exec *x, int rows, int cols, struct err *e) {
 
 int exec_kill(struct exec *x, int sig) {
     return x->pidfd >= 0 ? pidfd_signal(x->pidfd, sig) : -ESRCH;
+}
+
+void exec_abandon(struct exec *x) {
+    x->on_start = NULL;
+    x->on_exit = NULL;
+    x->abandoned = true;
+    if (x->running)
+        (void)exec_kill(x, SIGKILL); /* -ESRCH: it has just ended */
 }
 
 void exec_drop_all(struct container *c) {

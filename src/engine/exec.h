@@ -24,7 +24,7 @@ struct exec {
     char id[ID_LEN + 1];
     char container_id[ID_LEN + 1];
     struct exec_config config;
-    bool started, running, can_remove;
+    bool started, running, abandoned;
     int64_t pid, exit_code; /* exit_code: meaningful with has_exit */
     bool has_exit;
     int pidfd;
@@ -57,6 +57,8 @@ void exec_start(struct exec *x, struct exec_start_options *o,
 void exec_on_exit(struct exec *x, void (*cb)(void *arg, int64_t code), void *arg);
 int exec_resize(struct exec *x, int rows, int cols, struct err *e);
 int exec_kill(struct exec *x, int sig);
+/* Forgets the callbacks and ends the process, now or as soon as it has started. */
+void exec_abandon(struct exec *x);
 /* The container is being removed. */
 void exec_drop_all(struct container *c);
 /* Ids of the container's execs, for inspect: a strv or NULL. */

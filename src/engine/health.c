@@ -62,10 +62,8 @@ static void schedule(struct health *h);
 static void drop_probe(struct health *h) {
     struct exec *x = h->exec_id[0] ? exec_find(h->c->engine, h->exec_id, NULL) : NULL;
 
-    if (x && x->running) {
-        exec_on_exit(x, NULL, NULL);
-        (void)exec_kill(x, SIGKILL); /* -ESRCH: it has just ended */
-    }
+    if (x)
+        exec_abandon(x);
     h->exec_id[0] = '\0';
     loop_fd_free(h->watch);
     h->watch = NULL;
