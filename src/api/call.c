@@ -10,11 +10,20 @@
 #include "base/alloc.h"
 #include "base/log.h"
 
-static void call_free(struct api_call *c) {
+static void call_free_now(void *arg) {
+    struct api_call *c = arg;
+
     for (int i = 0; i < API_PARAMS_MAX; i++)
         free(c->params[i]);
     buf_done(&c->body);
     free(c);
+}
+
+/* An answered call lives on until the handler that answered it has returned, so that it may still
+ * look at parameters and query (which then are empty). */
+static void call_free(struct api_call *c) {
+    c->req = NULL;
+    loop_defer(c->engine->loop, call_free_now, c);
 }
 
 static void on_close(void *arg) {
