@@ -17,6 +17,7 @@
 #include "base/str.h"
 
 #define NAME_WIDTH   8           /* of users and groups */
+#define WCHAN_WIDTH  6
 #define ARGS_MAX     (32u << 10) /* of a command line */
 #define DAY_S        86400
 #define SMALL_MAX    4096
@@ -200,18 +201,18 @@ NUMBER_COLUMN(etimes, "%" PRId64, age_s(c))
 /* Did it fork without exec (1), use a superuser's privilege (4)? */
 NUMBER_COLUMN(flags, "%" PRIo64, c->p->flags >> 6 & 7)
 
-static uint64_t text_kib(const struct cell *c) {
-    return c->p->code_end > c->p->code_start ? (c->p->code_end - c->p->code_start) / 1024 : 0;
+static uint64_t text_size(const struct cell *c) {
+    return c->p->code_end > c->p->code_start ? c->p->code_end - c->p->code_start : 0;
 }
 
 static void print_trs(const struct cell *c) {
-    buf_printf(c->out, "%" PRIu64, text_kib(c));
+    buf_printf(c->out, "%" PRIu64, text_size(c) / 1024);
 }
 
 static void print_drs(const struct cell *c) {
-    uint64_t all = c->p->vsize / 1024, text = text_kib(c);
+    uint64_t text = text_size(c);
 
-    buf_printf(c->out, "%" PRIu64, all > text ? all - text : 0);
+    buf_printf(c->out, "%" PRIu64, c->p->vsize > text ? (c->p->vsize - text) / 1024 : 0);
 }
 
 static void print_c(const struct cell *c) {
@@ -381,7 +382,7 @@ static void print_wchan(const struct cell *c) {
         s++;
     if (!*s || str_eq(s, "0"))
         s = "-";
-    puts_clean(c->out, s, strlen(s));
+    puts_clean(c->out, s, strnlen(s, c->width ? c->width : WCHAN_WIDTH));
 }
 
 static void print_tree(const struct cell *c) {

@@ -14,6 +14,7 @@
 #include "base/str.h"
 
 #define CELLS_MAX  256
+#define WIDTH_MAX  4096
 #define BLANKS     " \t\n\r\f"
 #define NO_PID     "Couldn't find PID field in ps output"
 
@@ -25,7 +26,7 @@ struct parser {
     size_t next;     /* index of the argument that comes next */
     char sysv[128];  /* letters given: 'f', 'l', 'j', 'F', 'y', 'c', 'M', 'L', 'T' */
     char bsd;        /* the one BSD format: j l s u v, 0 without */
-    bool bsd_style;  /* the last word on the default format was a BSD option */
+    bool bsd_style;  /* there was a BSD option: it decides on the default format */
     bool listed;     /* -o or -O came */
     bool no_titles;
     bool label;      /* Z */
@@ -57,7 +58,7 @@ static void add_if(struct ps_format *f, bool yes, const char *names) {
         add_names(f, names);
 }
 
-/* name[:width][=title]; the title takes the rest of the argument, commas included. */
+/* name[:width][=title] */
 static int add_spec(struct parser *p, char *spec, struct err *e) {
     char *equals = strchr(spec, '='), *title = NULL, *colon;
     const struct ps_column *column;
@@ -72,7 +73,7 @@ static int add_spec(struct parser *p, char *spec, struct err *e) {
     if (colon) {
         *colon = '\0';
         column = ps_column_find(spec);
-        if (str_to_u64(colon + 1, &width) < 0 || width == 0 || width > 4096)
+        if (str_to_u64(colon + 1, &width) < 0 || width == 0 || width > WIDTH_MAX)
             return fail(e, "column widths must be unsigned decimal numbers");
     }
     if (!column)
@@ -88,20 +89,20 @@ static int add_list(struct parser *p, const char *list, struct err *e) {
     auto_free char *copy = xstrdup(list);
     char *at = copy;
 
-    for (;;) {
-        size_t len = strcspn(at, ",=" BLANKS);
-        bool more = at[len] != '\0' && at[len] != '=';
+    do {
+        size_t len = strcspn(at, "," BLANKS);
+        bool more = at[len] != '\0';
         int r;
 
-        if (len == 0)
+        if (len == 0 || *at == '=')
             return fail(e, "improper format list");
-        if (more)
-            at[len] = '\0';
+        at[len] = '\0';
         r = add_spec(p, at, e);
-        if (r < 0 || !more)
+        if (r < 0)
             return r;
-        at += len + 1;
-    }
+        at += len + more;
+    } while (*at); /* a comma at the end is none too many */
+    return 0;
 }
 
 static int add_sort(struct parser *p, const char *list, struct err *e) {
@@ -177,8 +178,8 @@ static int use_value(struct parser *p, char option, const char *value, struct er
 /* False when there is no such option. */
 static bool letter(struct parser *p, char c, enum style style) {
     if (style == STYLE_SYSV) {
-        if (strchr("AadewVg", c)) /* -w: nothing is cut anyway */
-            return c != 'V' && c != 'g';
+        if (strchr("Aadew", c)) /* select; -w: nothing is cut anyway */
+            return true;
         if (c == 'Z')
             c = 'M';
         if (c == 'H')
@@ -188,10 +189,8 @@ static bool letter(struct parser *p, char c, enum style style) {
         else
             return false;
         p->f->threads = p->sysv['L'] || p->sysv['T'];
-        p->f->names = p->sysv['c'];
         return true;
     }
-    p->bsd_style = true;
     switch (c) {
     case 'a': case 'g': case 'r': case 'S': case 'T': case 'w': case 'x':
         return true;
@@ -215,6 +214,7 @@ static bool letter(struct parser *p, char c, enum style style) {
 }
 
 static int letters(struct parser *p, const char *s, enum style style, struct err *e) {
+    p->bsd_style |= style == STYLE_BSD;
     for (; *s; s++) {
         const char *missing = missing_text(*s, style);
 
@@ -227,7 +227,6 @@ static int letters(struct parser *p, const char *s, enum style style, struct err
             if (p->bsd && p->bsd != *s)
                 return fail(e, "conflicting format options");
             p->bsd = *s;
-            p->bsd_style = true;
         } else if (!letter(p, *s, style)) {
             return fail(e, style == STYLE_SYSV ? "unsupported SysV option"
                                                : "unsupported option (BSD syntax)");
@@ -240,6 +239,18 @@ struct gnu_option {
     const char *name;
     char value; /* the short option that takes the value, ' ' for one to be passed over, 0 none */
 };
+
+/* The text of the short option, with this one's name at its end. */
+static int fail_missing(const struct gnu_option *o, struct err *e) {
+    const char *text = missing_text(o->value, STYLE_SYSV), *last;
+
+    if (!text)
+        text = missing_text(o->value, STYLE_BSD);
+    last = text ? strrchr(text, ' ') : NULL;
+    if (!last)
+        return err_set(e, ERR_SYSTEM, "ps: error: a value must follow --%s", o->name);
+    return err_set(e, ERR_SYSTEM, "ps: error: %.*s --%s", (int)(last - text), text, o->name);
+}
 
 static int gnu(struct parser *p, const char *s, struct err *e) {
     static const struct gnu_option options[] = {
@@ -263,7 +274,7 @@ static int gnu(struct parser *p, const char *s, struct err *e) {
         const char *value = s[len] ? s + len + 1 : p->args[p->next] ? p->args[p->next++] : NULL;
 
         if (!value)
-            return err_set(e, ERR_SYSTEM, "ps: error: a value must follow --%s", o->name);
+            return fail_missing(o, e);
         return use_value(p, o->value, value, e);
     }
     if (str_starts(o->name, "no"))
