@@ -26,14 +26,24 @@ struct logging {
     struct api_call *call;
     struct http_io *io;
     struct log_read_options options;
-    struct job *job;
+    struct writer follow_writer;
     char *path;
     const char *type;
     struct err error;
 };
 
+/* A follower sees each batch at once. */
+static int write_through(struct writer *w, const void *p, size_t n) {
+    struct logging *l = container_of(w, struct logging, follow_writer);
+    struct writer *to = http_io_writer(l->io);
+    int r = to->write(to, p, n);
+
+    return r < 0 ? r : http_io_flush(l->io);
+}
+
 static int logs_work(struct job *j, void *arg) {
     struct logging *l = arg;
+    struct writer *to = l->options.follow ? &l->follow_writer : http_io_writer(l->io);
     int r;
 
     (void)j;
@@ -41,7 +51,7 @@ static int logs_work(struct job *j, void *arg) {
     if (r == 0)
         r = http_io_flush(l->io); /* a follower sees its headers before the first line */
     if (r == 0)
-        r = log_read(l->path, &l->options, http_io_writer(l->io), &l->error);
+        r = log_read(l->path, &l->options, to, &l->error);
     return r;
 }
 
@@ -133,7 +143,8 @@ void containers_logs(struct api_call *c) {
     l->options.cancel_fd = http_io_fd(l->io);
     l->path = container_log_path(x);
     l->type = call_stream_type(c, x->rec.config.tty);
-    l->job = job_start(c->engine->loop, JOB_STREAM, logs_work, logs_done, l);
+    l->follow_writer.write = write_through;
+    job_start(c->engine->loop, JOB_STREAM, logs_work, logs_done, l);
 }
 
 /* ---- attach ------------------------------------------------------------------------------------ */

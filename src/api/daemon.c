@@ -293,6 +293,7 @@ int daemon_run(struct daemon_options *o) {
     if (d.engine)
         d.engine->server = NULL;
     http_server_free(d.server);
+    loop_drain(d.loop); /* workers end with their connections, and still report to the engine */
     strv_for_each(path, d.socket_paths)
         (void)unlink(path); /* it may be gone */
     strv_free(d.socket_paths);

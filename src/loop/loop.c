@@ -176,15 +176,19 @@ struct loop *loop_new(void) {
     return l;
 }
 
-void loop_free(struct loop *l) {
-    if (!l)
-        return;
+void loop_drain(struct loop *l) {
     l->thread = pthread_self();
     while (jobs_cancel_all(l->jobs))
         (void)uv_run(&l->uv, UV_RUN_ONCE);
     /* Functions that are left may post and defer again, but must come to an end. */
     while (l->posts.head || l->deferred.head)
         on_wake(&l->wake);
+}
+
+void loop_free(struct loop *l) {
+    if (!l)
+        return;
+    loop_drain(l);
     uv_close((uv_handle_t *)&l->wake, NULL);
     /* Closing takes a turn; a pending loop_stop may take another. */
     for (int i = 0; i < 4; i++)

@@ -17,6 +17,9 @@ void loop_free(struct loop *l);
 int loop_run(struct loop *l);
 /* Any thread; loop_run returns after the callbacks that are due. */
 void loop_stop(struct loop *l);
+/* At the end, while everything that callbacks touch is still there: cancels all jobs and runs the
+ * loop until their ends, and what was posted, have been dealt with. */
+void loop_drain(struct loop *l);
 /* Aborts with a text unless called on the loop's thread (debug aid at engine entries). */
 void loop_assert_thread(const struct loop *l);
 
