@@ -175,7 +175,9 @@ class Daemon:
         out = []
         for path in glob.glob(self.root + "/sanitizer*"):
             with open(path, encoding="utf-8", errors="replace") as f:
-                out.append(f.read())
+                report = f.read()
+            # its last part, the state of the shadow memory, says nothing to a reader
+            out.append("\n".join(report.split("Shadow bytes around")[0].splitlines()[:40]))
         return out
 
     # ---- helpers
@@ -209,7 +211,8 @@ class Daemon:
                     self.start() # crashed, or killed by its test: containers are still there
                 self.remove_all()
                 if self.terminate() != 0:
-                    problems.append("fenced ended with %s" % self.process.returncode)
+                    problems.append("fenced ended with %s\n%s" %
+                                    (self.process.returncode, self.log()[-3000:]))
             except Exception as e:  # pylint: disable=broad-except
                 problems.append("%s\n%s" % (e, self.log()[-3000:]))
                 self.process.kill()
