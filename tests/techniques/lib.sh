@@ -36,10 +36,10 @@ fail() {
 is() { [[ $2 == "$3" ]] || fail "$1: wanted '$2', got '$3'"; }
 
 # like WHAT REGEX GOT
-like() { [[ $3 =~ $2 ]] || fail "$1: wanted /$2/, got '$3'"; }
+like() { [[ $3 =~ $2 ]] || fail "$1: wanted /$2/, got '$(tail -c 400 <<<"$3")'"; }
 
 # unlike WHAT REGEX GOT
-unlike() { [[ ! $3 =~ $2 ]] || fail "$1: did not want /$2/, got '$3'"; }
+unlike() { [[ ! $3 =~ $2 ]] || fail "$1: did not want /$2/, got '$(tail -c 400 <<<"$3")'"; }
 
 # less WHAT A B: A < B, whole numbers
 less() { (($2 < $3)) || fail "$1: wanted less than $3, got $2"; }
