@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/keyctl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -175,6 +177,26 @@ static void caps_of_user(struct lcap_sets *caps, uid_t uid) {
     caps->permitted = caps->effective = caps->ambient;
 }
 
+#define KEY_USR_SEARCH 0x00080000 /* the kernel's header does not export permissions */
+#define KEYRING_PERM   0x3f130000 /* what a new session keyring has: all to who possesses it */
+
+/*
+ * The keys of whoever started the daemon stay outside: keyrings are inherited and belong to no
+ * namespace. The name lets an exec find the keyring of its container, if the owner may search it.
+ */
+static int own_keyring(struct init *b, struct err *e) {
+    auto_free char *name = xasprintf("_ses.%s", b->s->request.id);
+    long id = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name);
+    if (id < 0 && errno == ENOSYS)
+        return 0; /* a kernel without keys */
+    if (id < 0)
+        return err_sys(e, errno, "unable to join session keyring: unable to create session key");
+    if (syscall(SYS_keyctl, KEYCTL_SETPERM, id, KEYRING_PERM | KEY_USR_SEARCH) < 0 &&
+        errno != EACCES) /* somebody else's, found by name: it may be searched already */
+        return err_sys(e, errno, "unable to set the permissions of the session keyring");
+    return 0;
+}
+
 /* ---- the program --------------------------------------------------------------------------- */
 
 /* Go's findExecutable: 0, or the errno that its error tells. */
@@ -273,7 +295,9 @@ int init_finish(struct init *b, struct err *e) {
     if (req->spec.lin.personality && str_eq(req->spec.lin.personality->domain, "LINUX32"))
         (void)personality(PER_LINUX32); /* a hint only */
 
-    r = enter_cwd(b, e);
+    r = own_keyring(b, e);
+    if (r >= 0)
+        r = enter_cwd(b, e);
     if (r >= 0)
         r = connect_stdio(b, &user, e);
     if (r >= 0)
