@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -87,6 +88,10 @@ static void job_ended(void *arg) {
     loop_jobs(l)->classes[class].running--;
     run_queue(l, class);
     job_report(j);
+    /* Unpacking an image leaves megabytes behind in the allocator, which an idle daemon should not
+     * keep. */
+    if (class == JOB_IMAGE && loop_jobs(l)->classes[class].running == 0)
+        (void)malloc_trim(0); /* whether it gave anything back is of no interest */
 }
 
 static void *job_thread(void *arg) {
