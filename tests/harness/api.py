@@ -61,7 +61,7 @@ class Api:
     def connection(self, timeout=TIMEOUT_S):
         return UnixConnection(self.path, timeout)
 
-    def request(self, method, path, body=None, headers=None, timeout=TIMEOUT_S, **query):
+    def request(self, method, path, /, body=None, headers=None, timeout=TIMEOUT_S, **query):
         """The Answer, whatever its status is."""
         c = self.connection(timeout)
         headers = dict(headers or {})
@@ -74,7 +74,7 @@ class Api:
         finally:
             c.close()
 
-    def open(self, method, path, body=None, headers=None, timeout=TIMEOUT_S, **query):
+    def open(self, method, path, /, body=None, headers=None, timeout=TIMEOUT_S, **query):
         """(connection, response) of a stream that goes on; the caller closes the connection."""
         c = self.connection(timeout)
         if isinstance(body, (dict, list)):
@@ -82,14 +82,14 @@ class Api:
         c.request(method, self.url(path, query), body, headers or {})
         return c, c.getresponse()
 
-    def ok(self, method, path, *args, **kw):
+    def ok(self, method, path, /, *args, **kw):
         """As request(), for what must succeed."""
         answer = self.request(method, path, *args, **kw)
         if answer.status >= 400:
             raise ApiError("%s %s" % (method, path), answer)
         return answer
 
-    def get(self, path, **kw):
+    def get(self, path, /, **kw):
         return self.ok("GET", path, **kw).json
 
     # ---- containers
@@ -143,6 +143,32 @@ class Api:
         out = self.ok("POST", "/exec/%s/start" % eid, {"Detach": False, "Tty": body.get("Tty", False)})
         data = out.body if body.get("Tty") else b"".join(d for _, d in frames(out.body))
         return self.get("/exec/%s/json" % eid)["ExitCode"], data.decode()
+
+    def attach(self, cid, upgrade=True, **query):
+        """(socket, head of the answer) of a hijacked attach."""
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(TIMEOUT_S)
+        s.connect(self.path)
+        s.sendall(("POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: 0\r\n\r\n" % (
+            self.url("/containers/%s/attach" % cid, query),
+            "Upgrade: tcp\r\nConnection: Upgrade\r\n" if upgrade else "")).encode())
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            piece = s.recv(1)
+            if not piece:
+                break
+            head += piece
+        return s, head
+
+
+def read_all(s):
+    """What a socket still gives, until its end."""
+    out = b""
+    while True:
+        data = s.recv(65536)
+        if not data:
+            return out
+        out += data
 
 
 def frames(data):

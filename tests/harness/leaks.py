@@ -142,6 +142,10 @@ def sweep_daemon(daemon):
     for folder in daemon_cgroups(daemon):
         for pid in read(folder + "/cgroup.procs").split():
             end(int(pid))
+        for name, value in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+            with contextlib.suppress(OSError), open(os.path.join(folder, name), "w",
+                                                    encoding="ascii") as f:
+                f.write(value)
     for _ in range(50):
         left = daemon_cgroups(daemon)
         for folder in left:
@@ -149,6 +153,7 @@ def sweep_daemon(daemon):
                 os.rmdir(folder)
         if not left:
             break
+        time.sleep(0.02)
     points = [line.split()[4] for line in read("/proc/self/mountinfo").splitlines()
               if daemon.root in line.split()[4]]
     for point in sorted(points, key=len, reverse=True):

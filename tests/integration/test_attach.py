@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from harness.api import frames
+from harness.api import frames, read_all
 from harness.wait import until
 
 
@@ -85,32 +85,10 @@ def test_attach_streams_output(cli, api):
     assert (p.returncode, out, err) == (6, b"one\n", b"two\n")
 
 
-def raw_attach(api, cid, query):
-    """An attach by hand: the socket after the answer's head."""
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(20)
-    s.connect(api.path)
-    s.sendall(("POST /v1.41/containers/%s/attach?%s HTTP/1.1\r\nHost: x\r\nUpgrade: tcp\r\n"
-               "Connection: Upgrade\r\nContent-Length: 0\r\n\r\n" % (cid, query)).encode())
-    head = b""
-    while b"\r\n\r\n" not in head:
-        head += s.recv(1)
-    return s, head
-
-
-def read_all(s):
-    out = b""
-    while True:
-        data = s.recv(65536)
-        if not data:
-            return out
-        out += data
-
-
 def test_hijack_and_half_close(api):
     cid = api.create(cmd=["sh", "-c", "cat; echo done"], OpenStdin=True, StdinOnce=True,
                      AttachStdin=True)
-    s, head = raw_attach(api, cid, "stream=1&stdin=1&stdout=1&stderr=1")
+    s, head = api.attach(cid, stream=1, stdin=1, stdout=1, stderr=1)
     assert head.startswith(b"HTTP/1.1 101 UPGRADED\r\n")
     assert b"Content-Type: application/vnd.docker" in head
     api.start(cid)
@@ -123,14 +101,7 @@ def test_hijack_and_half_close(api):
 
 def test_old_answer_without_upgrade(api):
     cid = api.create(cmd=["sh", "-c", "echo hi"])
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(20)
-    s.connect(api.path)
-    s.sendall(("POST /v1.41/containers/%s/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: x\r\n"
-               "Content-Length: 0\r\n\r\n" % cid).encode())
-    head = b""
-    while b"\r\n\r\n" not in head:
-        head += s.recv(1)
+    s, head = api.attach(cid, upgrade=False, stream=1, stdout=1)
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     api.start(cid)
     assert frames(read_all(s)) == [(1, b"hi\n")]
@@ -140,7 +111,7 @@ def test_old_answer_without_upgrade(api):
 def test_logs_of_before_come_first(api):
     cid = api.run(["sh", "-c", "echo early; read x; echo $x"], OpenStdin=True)
     until(lambda: api.logs(cid) == b"early\n")
-    s, _ = raw_attach(api, cid, "logs=1&stream=1&stdin=1&stdout=1")
+    s, _ = api.attach(cid, logs=1, stream=1, stdin=1, stdout=1)
     s.sendall(b"late\n")
     assert b"".join(d for _, d in frames(read_all(s))) == b"early\nlate\n"
     s.close()
@@ -148,7 +119,7 @@ def test_logs_of_before_come_first(api):
 
 def test_many_clients_see_the_same(api):
     cid = api.create(cmd=["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do echo $i; done"])
-    attached = [raw_attach(api, cid, "stream=1&stdout=1")[0] for _ in range(10)]
+    attached = [api.attach(cid, stream=1, stdout=1)[0] for _ in range(10)]
     api.start(cid)
     outs = {b"".join(d for _, d in frames(read_all(s))) for s in attached}
     assert outs == {b"1\n2\n3\n4\n5\n6\n7\n8\n9\n"}
@@ -158,18 +129,18 @@ def test_many_clients_see_the_same(api):
 
 def test_slow_reader_does_not_stop_others(api):
     cid = api.create(cmd=["sh", "-c", "head -c 8000000 /dev/zero | tr '\\0' y; echo; echo end"])
-    slow, _ = raw_attach(api, cid, "stream=1&stdout=1")
+    slow, _ = api.attach(cid, stream=1, stdout=1)
     api.start(cid)
     assert api.wait(cid, timeout=60) == 0
     assert api.logs(cid).endswith(b"end\n")
     slow.close()
 
 
-def test_attach_to_stopped(api):
+def test_attach_to_stopped(docker_cli, api):
     cid = api.run(["true"])
     api.wait(cid)
-    a = api.request("POST", "/containers/%s/attach" % cid, stream=1, stdout=1)
-    assert a.status in (200, 409)
+    r = docker_cli("attach", cid)
+    assert r.returncode == 1 and "cannot attach to a stopped container" in r.stderr.lower()
 
 
 @pytest.mark.parametrize("keys", ["ctrl-", "ctrl-1", "toolong"])

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from harness import leaks
-from harness.api import ApiError
+from harness.api import ApiError, read_all
 from harness.wait import until
 
 ROUNDS = int(os.environ.get("FENCE_FAULT_ROUNDS", "10"))
@@ -70,12 +70,11 @@ def test_attach_after_a_restart(new_daemon):
     d = new_daemon()
     cid = d.api.run(["sh", "-c", "read x; echo got $x"], OpenStdin=True)
     d.crash()
-    conn, response = d.api.open("POST", "/containers/%s/attach" % cid, headers={},
-                                stream=1, stdin=1, stdout=1)
-    conn.sock.sendall(b"input\n")
+    s, _ = d.api.attach(cid, stream=1, stdin=1, stdout=1)
+    s.sendall(b"input\n")
+    assert read_all(s).endswith(b"got input\n")
+    s.close()
     assert d.api.wait(cid) == 0
-    del response
-    conn.close()
     assert d.api.logs(cid) == b"got input\n"
 
 

@@ -68,7 +68,7 @@ def test_image_in_use(api):
 
 def test_unknown(api):
     a = api.request("GET", "/images/nosuch/json")
-    assert a.status == 404 and a.message == "No such image: nosuch"
+    assert a.status == 404 and a.message == "No such image: nosuch:latest"
     a = api.request("POST", "/containers/create", {"Image": "nosuch"})
     assert a.status == 404 and a.message == "No such image: nosuch:latest"
 

@@ -117,12 +117,12 @@ def test_namespaces_are_own(api):
 
 
 @pytest.mark.parametrize("call", ["mount -t tmpfs x /mnt", "mount -o remount,rw /proc/sys",
-                                  "hostname x", "date -s 2000-01-01", "sysctl -w kernel.hostname=x",
-                                  "umount /proc", "swapoff -a -n 2>&1; swapon /etc/passwd",
-                                  "chroot / nsenter -t 1 -m true"])
+                                  "hostname x", "date -s 2000-01-01 2>&1 | grep -v permitted", "sysctl -w kernel.hostname=x",
+                                  "umount /proc", "swapon /etc/passwd",
+                                  "chroot /proc/1/root/.. test -e /boot"])
 def test_what_root_cannot_do(inside, call):
     code, out = inside("mkdir -p /mnt; " + call)
-    assert code != 0 or "nsenter" in call, out
+    assert code != 0, out
 
 
 def test_what_root_can_do(inside):
@@ -137,7 +137,7 @@ def test_standard_streams_can_be_reopened(inside):
 
 
 def test_file_descriptors(inside):
-    _, out = inside("ls -l /proc/self/fd | awk '{print $9}'")
+    _, out = inside("ls /proc/self/fd")
     assert set(out.split()) <= {"0", "1", "2", "3"}
 
 

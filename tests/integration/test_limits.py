@@ -88,7 +88,7 @@ def test_update(daemon, api):
 
 
 @pytest.mark.parametrize("host,text", [
-    ({"Memory": 1024}, "Minimum memory limit allowed is 6MB"),
+    ({"Memory": 1024}, "Minimum memory limit allowed is"),
     ({"Memory": 64 << 20, "MemorySwap": 1 << 20}, "Minimum memoryswap limit should be larger than memory limit"),
     ({"NanoCpus": 1, "CpuQuota": 50000}, "Conflicting options: Nano CPUs and CPU Quota cannot both be set"),
     ({"CpuShares": -1}, "invalid"),
