@@ -62,23 +62,25 @@ static void emit_refs(struct jw *w, const char *key, char *const *refs, const ch
 static const char *const list_filters[] = {"dangling", "label", "label!", "before", "since",
                                            "reference", "until", NULL};
 
-static bool matches_reference(const struct filters *f, const struct image *i) {
-    if (!filters_has(f, "reference"))
-        return true;
-    strv_for_each(pattern, filters_get(f, "reference"))
-        for (int k = 0; k < 2; k++)
-            strv_for_each(canonical, k ? i->digests : i->tags) {
-                struct image_ref r = {0};
-                bool hit;
+/* Those of the references that the filter lets through: all without one. Owned by the caller. */
+static char **filtered_refs(const struct filters *f, char *const *refs) {
+    char **out = NULL;
 
-                if (image_ref_parse(canonical, &r, NULL) < 0)
-                    continue;
-                hit = image_ref_match(pattern, &r);
-                image_ref_done(&r);
-                if (hit)
-                    return true;
+    if (!filters_has(f, "reference"))
+        return strv_dup(refs);
+    strv_for_each(canonical, refs) {
+        struct image_ref r = {0};
+
+        if (image_ref_parse(canonical, &r, NULL) < 0)
+            continue;
+        strv_for_each(pattern, filters_get(f, "reference"))
+            if (image_ref_match(pattern, &r)) {
+                strv_add(&out, canonical);
+                break;
             }
-    return false;
+        image_ref_done(&r);
+    }
+    return out;
 }
 
 static const struct strmap *labels_of(const struct image *i) {
@@ -98,8 +100,9 @@ static int64_t count_containers(struct engine *eng, const struct image *i) {
     return n;
 }
 
-void images_summary(struct engine *eng, const struct image *i, int version, bool count,
-                    int64_t shared, struct jw *w) {
+static void emit_summary(struct engine *eng, const struct image *i, char *const *tags,
+                         char *const *digests, int version, bool count, int64_t shared,
+                         struct jw *w) {
     const struct strmap *labels = labels_of(i);
     bool old = version < 43; /* dangling images had a name made of <none> */
 
@@ -117,16 +120,21 @@ void images_summary(struct engine *eng, const struct image *i, int version, bool
         jw_end_object(w);
     }
     jw_kstr(w, "ParentId", i->parent);
-    if (strv_len(i->digests) == 0 && strv_len(i->tags) > 0 && old)
+    if (strv_len(digests) == 0 && strv_len(tags) > 0 && old)
         jw_knull(w, "RepoDigests");
     else
-        emit_refs(w, "RepoDigests", i->digests, old ? NONE_DIGEST : NULL);
-    emit_refs(w, "RepoTags", i->tags, old && strv_len(i->digests) == 0 ? NONE_TAG : NULL);
+        emit_refs(w, "RepoDigests", digests, old ? NONE_DIGEST : NULL);
+    emit_refs(w, "RepoTags", tags, old && strv_len(digests) == 0 ? NONE_TAG : NULL);
     jw_kint(w, "SharedSize", shared);
     jw_kuint(w, "Size", i->size);
     if (version < 44)
         jw_kuint(w, "VirtualSize", i->size);
     jw_end_object(w);
+}
+
+void images_summary(struct engine *eng, const struct image *i, int version, bool count,
+                    int64_t shared, struct jw *w) {
+    emit_summary(eng, i, i->tags, i->digests, version, count, shared, w);
 }
 
 static void list(struct api_call *c) {
@@ -164,15 +172,21 @@ static void list(struct api_call *c) {
     for (size_t k = 0; k < n; k++) {
         const struct image *i = all[k];
         bool untagged = strv_len(i->tags) == 0 && strv_len(i->digests) == 0;
+        auto_strv tags = NULL;
+        auto_strv digests = NULL;
 
         if ((untagged && i->children > 0 && !intermediate) ||
             (filters_has(&f, "dangling") && dangling != untagged) ||
             (before && i->created_ns >= before->created_ns) ||
             (since && i->created_ns <= since->created_ns) || (until && i->created_ns > until) ||
             !filters_labels(&f, "label", labels_of(i)) ||
-            !filters_labels(&f, "label!", labels_of(i)) || !matches_reference(&f, i))
+            !filters_labels(&f, "label!", labels_of(i)))
             continue;
-        images_summary(c->engine, i, c->version, false, -1, &w);
+        tags = filtered_refs(&f, i->tags);
+        digests = filtered_refs(&f, i->digests);
+        if (filters_has(&f, "reference") && !tags && !digests)
+            continue;
+        emit_summary(c->engine, i, tags, digests, c->version, false, -1, &w);
     }
     free(all);
     jw_end_array(&w);
