@@ -71,6 +71,29 @@ void container_schedule_restart(struct container *c) {
         loop_timer_new(c->engine->loop, c->restart_delay_ms, 0, on_restart_timer, c);
 }
 
+/* Containers that have joined namespaces share the range, and any of them may be the last. */
+static void release_ids(const struct container *c, const char *state_dir) {
+    const struct container *heir = NULL;
+    uint32_t base = (uint32_t)c->rec.idmap_base;
+
+    map_for_each(entry, &c->engine->containers) {
+        const struct container *other = entry->value;
+
+        if (other != c && other->rec.idmap_base == c->rec.idmap_base)
+            heir = other;
+    }
+    if (heir) {
+        auto_free char *dir = container_state_dir(heir);
+        int r = idmap_pass_on(c->engine->idmap, state_dir, dir, base);
+
+        if (r < 0)
+            log_warn("cannot keep an id range that is still in use", "container", heir->rec.id,
+                     "error", strerror(-r));
+    } else {
+        idmap_release(c->engine->idmap, state_dir, base);
+    }
+}
+
 void container_release_runtime(struct container *c) {
     auto_free char *state_dir = container_state_dir(c);
 
@@ -91,8 +114,8 @@ void container_release_runtime(struct container *c) {
         free(c->rec.net.endpoint_id);
         c->rec.net = (struct container_net){0};
     }
-    if (c->rec.idmap_base != 0 && !c->rec.joined_userns)
-        idmap_release(c->engine->idmap, state_dir, (uint32_t)c->rec.idmap_base);
+    if (c->rec.idmap_base != 0)
+        release_ids(c, state_dir);
     c->rec.idmap_base = 0;
     str_set(&c->rec.joined_userns, NULL);
     monitor_link_free(c->link);

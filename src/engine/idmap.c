@@ -160,11 +160,25 @@ int idmap_lease(struct idmap *m, const char *owner, uint32_t *ret_base, struct e
     return 0;
 }
 
-void idmap_release(struct idmap *m, const char *owner, uint32_t base) {
+static bool is_held_by(const struct idmap *m, const char *name, const char *owner) {
     auto_buf b = {.max = 4096};
+
+    return io_read_file_at(m->dir, name, &b) == 0 && str_eq(buf_str(&b), owner);
+}
+
+int idmap_pass_on(struct idmap *m, const char *owner, const char *heir, uint32_t base) {
     char name[32];
 
     snprintf(name, sizeof name, "%u", base);
-    if (io_read_file_at(m->dir, name, &b) == 0 && str_eq(buf_str(&b), owner))
+    if (!is_held_by(m, name, owner))
+        return 0;
+    return io_replace_file_at(m->dir, name, heir, strlen(heir), 0600);
+}
+
+void idmap_release(struct idmap *m, const char *owner, uint32_t base) {
+    char name[32];
+
+    snprintf(name, sizeof name, "%u", base);
+    if (is_held_by(m, name, owner))
         (void)unlinkat(m->dir, name, 0); /* at worst it is found stale later */
 }

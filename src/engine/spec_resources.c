@@ -114,10 +114,14 @@ static bool is_private_entry(const char *name) {
     return false;
 }
 
-/* All device nodes below a directory of the host; symbolic links are not followed. `access` NULL:
- * no rules (a privileged container may use every device). */
+struct device_choice {
+    const char *access; /* NULL: no rules (a privileged container may use every device) */
+    bool public_only;   /* what every user of the host may read and write */
+};
+
+/* All device nodes below a directory of the host; symbolic links are not followed. */
 static int add_directory(struct oci_spec *s, const char *host, const char *inside,
-                         const char *access, unsigned level, struct err *e) {
+                         const struct device_choice *choice, unsigned level, struct err *e) {
     DIR *dir = opendir(host);
     struct dirent *entry;
     int r = 0;
@@ -140,17 +144,17 @@ static int add_directory(struct oci_spec *s, const char *host, const char *insid
             continue;
         }
         if (S_ISDIR(st.st_mode) && level < DEVICE_DEPTH) {
-            r = add_directory(s, path, target, access, level + 1, e);
-        } else if (is_device(&st)) {
+            r = add_directory(s, path, target, choice, level + 1, e);
+        } else if (is_device(&st) && (!choice->public_only || (st.st_mode & 06) == 06)) {
             if (s->lin.devices.count >= DEVICES_MAX) {
                 r = err_set(e, ERR_INVALID, "too many devices below %s, at most %d", host,
                             DEVICES_MAX);
                 break;
             }
             add_device(s, target, &st);
-            if (access) {
+            if (choice->access) {
                 add_rule(s->lin.resources, true, S_ISBLK(st.st_mode) ? "b" : "c",
-                         some(major(st.st_rdev)), some(minor(st.st_rdev)), access);
+                         some(major(st.st_rdev)), some(minor(st.st_rdev)), choice->access);
             }
         }
     }
@@ -176,11 +180,14 @@ static int add_mapping(struct oci_spec *s, const struct device_mapping *d, bool 
     }
     resolved = realpath(d->path_on_host, NULL);
     if (!resolved || lstat(resolved, &st) < 0) {
-        return gather_error(e, d->path_on_host, strerror(errno));
+        auto_free char *why = err_errno_text(errno);
+
+        return gather_error(e, d->path_on_host, why);
     }
     if (S_ISDIR(st.st_mode)) {
+        struct device_choice all = {.access = privileged ? NULL : access};
         size_t before = s->lin.devices.count;
-        int r = add_directory(s, resolved, inside, privileged ? NULL : access, 0, e);
+        int r = add_directory(s, resolved, inside, &all, 0, e);
 
         if (r == 0 && s->lin.devices.count == before && !privileged) {
             return gather_error(e, d->path_on_host, "not a device node");
@@ -198,18 +205,28 @@ static int add_mapping(struct oci_spec *s, const struct device_mapping *d, bool 
     return 0;
 }
 
+/*
+ * Privileged means every device of the host, for the host's root. Root of a user namespace that was
+ * kept (--userns=private) gets what any user of the host could open: nodes are made with the
+ * container's root as their owner, and with the disks it would be the host's root after all. Further
+ * ones are named by --device.
+ */
 int spec_devices(const struct host_config *h, struct oci_spec *ret, struct err *e) {
+    bool all = h->privileged && !oci_spec_namespace(ret, "user");
     int r = 0;
 
-    if (h->privileged) {
+    if (all) {
         add_rule(ret->lin.resources, true, NULL, any(), any(), "rwm");
-        r = add_directory(ret, "/dev", "/dev", NULL, 0, e);
     } else {
         add_default_rules(ret->lin.resources);
     }
+    if (h->privileged) {
+        struct device_choice choice = {.access = all ? NULL : "rwm", .public_only = !all};
+
+        r = add_directory(ret, "/dev", "/dev", &choice, 0, e);
+    }
     for (size_t i = 0; r == 0 && i < h->devices.count; i++) {
-        r = add_mapping(ret, field_array_at(&h->devices, struct device_mapping, i), h->privileged,
-                        e);
+        r = add_mapping(ret, field_array_at(&h->devices, struct device_mapping, i), all, e);
     }
     strv_for_each (rule, h->device_cgroup_rules) {
         if (r == 0) {

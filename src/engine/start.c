@@ -99,6 +99,15 @@ static int choose_userns(struct container *c, const struct joins *j, const char 
                            owner->rec.name, targets[i]->rec.name);
         owner = targets[i];
     }
+    if (owner && !owner->rec.idmap_base) {
+        if (c->engine->options.userns_refuse)
+            return err_set(e, ERR_CONFLICT,
+                           "the container would share the host's user namespace with container %s, "
+                           "which \"userns-fallback\": \"refuse\" forbids; say so with --userns=host",
+                           owner->rec.name);
+        log_warn("a container runs in the host's user namespace", "container", c->rec.id, "reason",
+                 "it joins namespaces of a container that does");
+    }
     if (owner) {
         c->rec.idmap_base = owner->rec.idmap_base; /* 0: it runs in the host's, so this one does */
         if (owner->rec.idmap_base)

@@ -2,6 +2,7 @@
 #include "engine/userns.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "engine/mounts_plan.h"
+#include "sys/mountinfo.h"
 
 #define KERNEL(a, b) ((a)*1000 + (b))
 
@@ -41,6 +43,21 @@ static const struct {
     {0x2fc12fc1 /* zfs */, 0},   {ECRYPTFS_SUPER_MAGIC, 0},
 };
 
+/* A mount has one map at most: one that somebody has mapped already takes no other. */
+static bool is_mapped_mount(const char *path) {
+    auto_fd fd = open(path, O_PATH | O_CLOEXEC);
+    auto_mountinfo info = {0};
+    int id;
+
+    if (fd < 0 || mount_id_of(fd, &id) < 0 || mountinfo_read(&info) < 0)
+        return false;
+    const struct mountinfo_entry *entry = mountinfo_by_id(&info, id);
+    if (!entry)
+        return false;
+    auto_strv options = str_split(entry->options, ',');
+    return strv_has(options, "idmapped");
+}
+
 bool userns_path_can(const char *path) {
     auto_free char *copy = xstrdup(path);
     struct statfs fs;
@@ -57,8 +74,9 @@ bool userns_path_can(const char *path) {
         return true;
     for (size_t i = 0; i < sizeof unmappable / sizeof *unmappable; i++)
         if ((unsigned long)fs.f_type == unmappable[i].magic)
-            return unmappable[i].since && kernel_version() >= unmappable[i].since;
-    return true;
+            return unmappable[i].since && kernel_version() >= unmappable[i].since &&
+                   !is_mapped_mount(copy);
+    return !is_mapped_mount(copy);
 }
 
 const char *userns_unmappable_bind(const struct field_array *mounts) {
