@@ -68,6 +68,7 @@ struct container *container_new(struct engine *eng) {
     list_init(&c->waiters);
     list_init(&c->pending);
     list_init(&c->transitions);
+    list_init(&c->endings);
     list_init(&c->ended);
     field_init(&container_record_table, &c->rec);
     return c;
@@ -77,6 +78,7 @@ void container_free(struct container *c) {
     if (!c)
         return;
     health_free(c);
+    container_drop_endings(c);
     container_attach_drop(c);
     container_signal_ended(c);
     loop_timer_free(c->restart_timer);
@@ -198,7 +200,7 @@ int container_rename(struct container *c, const char *name, struct err *e) {
         return err_set(e, ERR_INVALID, "Renaming a container with the same name as its current name");
     if (!container_name_is_valid(name))
         return err_set(e, ERR_INVALID,
-                       "Error when allocating new name: Invalid container name (%s), only "
+                       "Error when allocating new name: Invalid container name (/%s), only "
                        "[a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
                        name);
     other = map_get(&c->engine->names, name);

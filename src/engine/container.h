@@ -74,6 +74,7 @@ struct container {
     struct list waiters;        /* struct container_wait */
     struct list pending;        /* struct pending_attach: clients before the start */
     struct list transitions;    /* calls that wait for `starting` to end */
+    struct list endings;        /* struct ending: stops, kills and restarts under way (stop.c) */
     uint64_t next_client;
     container_done *started;    /* of the start under way */
     void *started_arg;
@@ -124,6 +125,10 @@ void container_restart(struct container *c, const char *signal, int64_t timeout_
                        container_done *done, void *arg);
 /* The daemon ends: a stop that the restart policy does not take for the user's. */
 void container_shutdown(struct container *c, container_done *done, void *arg);
+/* The grace of stops that are under way is over: SIGKILL. */
+void container_hurry(struct container *c);
+/* Forgets what is under way without calling anybody; the engine closes. */
+void container_drop_endings(struct container *c);
 /* KILL waits until it is dead. */
 void container_kill(struct container *c, const char *signal, container_done *done, void *arg);
 int container_pause(struct container *c, struct err *e);

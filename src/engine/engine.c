@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -290,12 +291,42 @@ static void one_stopped(void *arg, struct err *e) {
         shutdown_end(s);
 }
 
+/* Containers that are left get no more grace; each ends its stop within seconds then. */
 static void shutdown_timeout(void *arg) {
-    log_warn("not all containers have stopped in time");
-    shutdown_end(arg);
+    struct shutdown *s = arg;
+
+    log_warn("not all containers have stopped in time: killing them");
+    loop_timer_free(s->timer);
+    s->timer = NULL;
+    s->left++; /* ours again: the last one may end here */
+    map_for_each(it, &s->engine->containers)
+        container_hurry(it->value);
+    if (--s->left == 0)
+        shutdown_end(s);
+}
+
+/* Seconds until those that are left are killed; negative: never. A container that asks for a longer
+ * grace than the daemon's has it, as in dockerd. */
+static int shutdown_grace(const struct engine *eng) {
+    const int extra = 5;
+    int grace = eng->options.shutdown_timeout;
+
+    map_for_each(it, &eng->containers) {
+        const struct container *c = it->value;
+        const struct opt_int *own = &c->rec.config.stop_timeout;
+
+        if (grace < 0 || !c->rec.running || !own->set)
+            continue;
+        if (own->value < 0 || own->value > INT_MAX / 1000 - extra)
+            return -1;
+        if ((int)own->value + extra > grace)
+            grace = (int)own->value + extra;
+    }
+    return grace;
 }
 
 void engine_shutdown(struct engine *eng, void (*done)(void *arg), void *arg) {
+    int grace = shutdown_grace(eng);
     struct shutdown *s;
     auto_strv ids = NULL;
 
@@ -317,9 +348,8 @@ void engine_shutdown(struct engine *eng, void (*done)(void *arg), void *arg) {
     s->done = done;
     s->arg = arg;
     s->left = 1; /* ours, so that the last stop does not end it before all were asked */
-    if (eng->options.shutdown_timeout >= 0)
-        s->timer = loop_timer_new(eng->loop, (uint64_t)eng->options.shutdown_timeout * 1000, 0,
-                                  shutdown_timeout, s);
+    if (grace >= 0)
+        s->timer = loop_timer_new(eng->loop, (uint64_t)grace * 1000, 0, shutdown_timeout, s);
     strv_for_each(id, ids) {
         struct container *c = map_get(&eng->containers, id);
 

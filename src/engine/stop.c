@@ -62,6 +62,7 @@ void container_kill_all(struct container *c) {
 /* ---- stop and kill --------------------------------------------------------------------------- */
 /* One stop, kill or restart on its way: signal, wait, perhaps SIGKILL, then on. */
 struct ending {
+    struct list node;    /* of the container's endings */
     struct container *c; /* outlives: its removal ends all waits */
     int sig;
     int64_t timeout_ms; /* -1: none */
@@ -72,12 +73,26 @@ struct ending {
     void *arg;
 };
 
-static void ending_finish(struct ending *x, struct err *e) {
-    struct ending own = *x;
-
+static void ending_free(struct ending *x) {
     loop_timer_free(x->timer);
+    container_wait_cancel(x->wait);
+    list_remove(&x->node);
     free(x);
-    own.done(own.arg, e);
+}
+
+static void ending_finish(struct ending *x, struct err *e) {
+    container_done *done = x->done;
+    void *arg = x->arg;
+
+    ending_free(x);
+    done(arg, e);
+}
+
+void container_drop_endings(struct container *c) {
+    struct ending *x;
+
+    while ((x = list_first(&c->endings, struct ending, node)))
+        ending_free(x);
 }
 
 static void restarted(void *arg, struct err *e) {
@@ -116,11 +131,20 @@ static void on_patience_end(void *arg) {
         x->timer = loop_timer_new(x->c->engine->loop, KILL_PATIENCE_MS, 0, on_patience_end, x);
         return;
     }
-    container_wait_cancel(x->wait);
     (void)err_set(&e, ERR_SYSTEM, /* sets, cannot fail */
                   "container %s did not exit within %d seconds of the signal KILL", x->c->rec.id,
                   KILL_PATIENCE_MS / 1000);
     ending_finish(x, &e);
+}
+
+void container_hurry(struct container *c) {
+    struct ending *x, *tmp;
+
+    list_for_each_safe(x, tmp, &c->endings, node) {
+        x->timeout_ms = 0; /* of one that waits for the start to end */
+        if (x->wait && !x->killed)
+            on_patience_end(x);
+    }
 }
 
 /* Ends the wait for a restart: there is no process to signal. */
@@ -206,6 +230,7 @@ static void end(struct container *c, const char *signal, int64_t timeout_s, enum
     x->by_daemon = kind == END_SHUTDOWN;
     x->done = done;
     x->arg = arg;
+    list_append(&c->endings, &x->node);
     container_when_settled(c, begin_ending, x);
 }
 
@@ -233,29 +258,26 @@ static void kill_now(struct container *c, void *arg) {
     struct kill *k = arg;
     struct err e = ERR_INIT;
     struct ending *x;
-    int r;
 
     if (!c->rec.running) {
         if (c->rec.restarting) {
             c->rec.manually_stopped = true;
             cancel_restart(c);
         } else {
-            (void)err_set(&e, ERR_CONFLICT, "Cannot kill container: %s: Container %s is not running",
-                          c->rec.name, c->rec.id); /* sets */
+            (void)err_set(&e, ERR_CONFLICT, "Container %s is not running", c->rec.id); /* sets */
         }
     } else if (k->sig == SIGKILL) {
         x = xnew(struct ending);
         *x = (struct ending){.c = c, .sig = SIGKILL, .quiet_stop = true, .done = k->done,
                              .arg = k->arg};
         free(k);
+        list_append(&c->endings, &x->node);
         begin_ending(c, x);
         return;
     } else {
         if (k->sig == stop_signal(c, NULL, NULL))
             c->rec.manually_stopped = true;
-        r = send_signal(c, k->sig, &e);
-        if (r < 0)
-            err_wrap(&e, "Cannot kill container: %s", c->rec.name);
+        (void)send_signal(c, k->sig, &e); /* e tells */
     }
     k->done(k->arg, &e);
     err_done(&e);
