@@ -119,6 +119,7 @@ static int open_listener(struct daemon *d, const char *spec, const char *default
     for (size_t i = 0; i < n && r == 0; i++) {
         struct http_listener_options ho = {.label = sockets[i].label,
                                            .is_tcp = sockets[i].is_tcp,
+                                           .allow_origin = d->engine->options.cors_origin,
                                            .tls = sockets[i].is_tcp ? d->tls : NULL};
 
         if (sockets[i].is_tcp && !d->tls)
