@@ -161,14 +161,13 @@ start_daemon() {
     done
 }
 
-# stop_daemon NAME [SIGNAL]: ends it and waits for the end; its status is in $STOPPED
+# stop_daemon NAME [SIGNAL]: ends it, which must end well unless it is killed
 stop_daemon() {
     local pid=${DAEMON_PIDS[$1]:-}
     [[ -n $pid ]] || return 0
     kill "-${2:-TERM}" "$pid"
-    STOPPED=0
-    wait "$pid" || STOPPED=$?
     unset "DAEMON_PIDS[$1]"
+    wait "$pid" || [[ ${2:-} == KILL ]] || fail "the daemon '$1' ended with $?: $(tail -n 5 "$T/$1/log")"
 }
 
 # What a daemon of this script leaves on the host goes with it. Containers are removed by a daemon, if need
