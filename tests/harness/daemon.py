@@ -13,6 +13,7 @@ from . import images, leaks
 from .api import Api
 
 SLOTS = 64
+LOCKS = "/run/lock/fence-test"
 BASE = os.environ.get("FENCE_TEST_BASE", "/var/tmp/fence-test")
 CACHE = os.environ.get("FENCE_TEST_CACHE", "/var/tmp/fence-test-cache")
 START_S = 30
@@ -38,26 +39,33 @@ def libexec():
 
 
 class Slot:
-    """A number that no other test daemon of this machine has, held by a lock until close()."""
+    """A number that no other test daemon of this machine has, whoever runs it, held by a lock until
+    close(): bridges, tables and control groups are named after it."""
 
     def __init__(self):
-        os.makedirs(BASE, exist_ok=True)
         for number in range(1, SLOTS + 1):
-            fd = os.open("%s/slot-%d.lock" % (BASE, number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.makedirs(LOCKS, exist_ok=True)
+            self.path, self.fd = "%s/%d" % (LOCKS, number), -1
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(fd)
-                continue
-            self.fd, self.number = fd, number
-            return
+                self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # the file may have been removed by its last owner since it was opened
+                if os.fstat(self.fd).st_ino == os.stat(self.path).st_ino:
+                    self.number = number
+                    return
+            except OSError: # somebody else's, or gone in this moment
+                pass
+            if self.fd >= 0:
+                os.close(self.fd)
         raise RuntimeError("all %d test slots are in use" % SLOTS)
 
     def close(self):
         if self.fd >= 0:
-            os.unlink("%s/slot-%d.lock" % (BASE, self.number))
+            os.unlink(self.path)
             os.close(self.fd)
             self.fd = -1
+            with contextlib.suppress(OSError):
+                os.rmdir(LOCKS)
 
 
 class Daemon:

@@ -117,12 +117,16 @@ def test_namespaces_are_own(api):
 
 
 @pytest.mark.parametrize("call", ["mount -t tmpfs x /mnt", "mount -o remount,rw /proc/sys",
-                                  "hostname x", "date -s 2000-01-01 2>&1 | grep -v permitted", "sysctl -w kernel.hostname=x",
+                                  "hostname x", "sysctl -w kernel.hostname=x",
                                   "umount /proc", "swapon /etc/passwd",
                                   "chroot /proc/1/root/.. test -e /boot"])
 def test_what_root_cannot_do(inside, call):
     code, out = inside("mkdir -p /mnt; " + call)
     assert code != 0, out
+
+
+def test_the_clock_is_the_hosts(inside):
+    assert "Operation not permitted" in inside("date -s 2000-01-01 2>&1")[1]
 
 
 def test_what_root_can_do(inside):

@@ -50,7 +50,7 @@ def test_cli_exit_codes(cli):
     assert code("busybox", "nosuchcommand") == 127
     assert code("busybox", "/etc") == 126
     assert code("--no-such-flag", "busybox") == 125
-    assert code("busybox", "sh", "-c", "sh -c 'kill -9 $$'") == 137
+    assert code("busybox", "sh", "-c", "sh -c 'kill -9 $$'; exit $?") == 137
 
 
 def test_cli_run_output(cli):
@@ -125,6 +125,7 @@ def test_pause(api):
     cid = api.run(["sh", "-c", "while :; do echo x; sleep 0.02; done"])
     api.ok("POST", "/containers/%s/pause" % cid)
     assert api.inspect(cid)["State"]["Paused"]
+    time.sleep(0.2) # what is in the pipe still comes
     before = api.logs(cid)
     time.sleep(0.3)
     assert api.logs(cid) == before
