@@ -110,17 +110,9 @@ class Cp:
     def __init__(self, api):
         self.api = api
 
-    def url(self, cid, path, **query):
-        return self.api.url("/containers/%s/archive" % cid, dict(query, path=path))
-
     def request(self, method, cid, path, body=None, **query):
-        version = self.api.version
-        self.api.version = None
-        try:
-            return self.api.request(method, "/%s%s" % (version, self.url(cid, path, **query)[
-                len(version) + 1:]), body, {"Content-Type": "application/x-tar"} if body else None)
-        finally:
-            self.api.version = version
+        return self.api.request(method, "/containers/%s/archive" % cid, body,
+                                {"Content-Type": "application/x-tar"} if body else None, path=path, **query)
 
     def put(self, cid, path, data, **query):
         return self.request("PUT", cid, path, data, **query)
