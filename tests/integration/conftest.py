@@ -15,7 +15,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 # pylint: disable=wrong-import-position
 from harness import clients  # noqa: E402
-from harness.daemon import Daemon  # noqa: E402
+from harness.daemon import Daemon, program  # noqa: E402
 
 TEST_S = 90  # a test that takes longer has hung
 
@@ -140,6 +140,13 @@ def docker_cli(daemon, tmp_path):
 @pytest.fixture
 def fence(daemon, tmp_path):
     return clients.Cli("fence", clients.find()["fence"], daemon.host, str(tmp_path))
+
+
+def pytest_sessionstart():
+    try:
+        program("fenced")
+    except RuntimeError as e:
+        pytest.exit(str(e), 1)
 
 
 def pytest_report_header():
