@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "api/containers.h"
+#include "api/platform.h"
 #include "api/router.h"
 #include "base/alloc.h"
 #include "engine/container.h"
+#include "engine/config.h"
 #include "engine/create_body.h"
 
 struct container *call_container(struct api_call *c) {
@@ -53,16 +55,21 @@ static void create(struct api_call *c) {
     struct create_body body;
     const char *platform = call_query(c, "platform");
     auto_err e = ERR_INIT;
+    int r = 0;
 
-    if (!str_empty(platform) && !str_starts(platform, "linux")) {
-        call_errorf(c, ERR_INVALID, "\"%s\": unknown operating system or architecture", platform);
-        return;
-    }
     if (create_body_parse(buf_str(&c->body), c->body.len, c->version, &body, &e) < 0) {
         call_error(c, &e);
         return;
     }
-    container_create(c->engine, &body, call_query(c, "name"), created, c);
+    if (!str_empty(platform)) {
+        const struct image *image = image_find(c->engine->images, body.config.image, NULL);
+
+        r = image ? platform_check(platform, image, body.config.image, &e) : 0;
+    }
+    if (r < 0)
+        call_error(c, &e);
+    else
+        container_create(c->engine, &body, call_query(c, "name"), created, c);
     create_body_done(&body);
 }
 
@@ -100,11 +107,28 @@ static void restart(struct api_call *c) {
         container_restart(x, call_query(c, "signal"), t, call_done_204, c);
 }
 
-static void kill_container(struct api_call *c) {
-    struct container *x = call_container(c);
+static void killed(void *arg, struct err *e) {
+    struct api_call *c = arg;
 
+    err_wrap(e, "Cannot kill container: %s", call_param(c, 0));
+    call_done_204(c, e);
+}
+
+static void kill_container(struct api_call *c) {
+    const char *signal = call_query(c, "signal");
+    auto_err e = ERR_INIT;
+    struct container *x;
+
+    /* As dockerd: a wrong signal is told before a wrong name, and without a prefix. */
+    if (!str_empty(signal) && signal_parse(signal) < 0) {
+        call_errorf(c, ERR_INVALID, "Invalid signal: %s", signal);
+        return;
+    }
+    x = container_find(c->engine, call_param(c, 0), &e);
     if (x)
-        container_kill(x, call_query(c, "signal"), call_done_204, c);
+        container_kill(x, signal, killed, c);
+    else
+        killed(c, &e);
 }
 
 static void pause_container(struct api_call *c) {
@@ -143,12 +167,12 @@ static void remove_container(struct api_call *c) {
                                .volumes = call_query_bool(c, "v", false)};
     struct container *x;
 
-    if (call_query_bool(c, "link", false)) {
-        call_errorf(c, ERR_NOT_IMPLEMENTED, "links of containers are not implemented yet");
-        return;
-    }
     x = call_container(c);
-    if (x)
+    if (!x)
+        return;
+    if (call_query_bool(c, "link", false))
+        call_errorf(c, ERR_NOT_IMPLEMENTED, "links of containers are not implemented yet");
+    else
         container_remove(x, o, call_done_204, c);
 }
 

@@ -30,8 +30,9 @@ static int check_policy(const struct container *x, const struct restart_policy *
                         struct err *e) {
     if (x->rec.host.auto_remove && !str_empty(p->name) && !str_eq(p->name, "no"))
         return err_set(e, ERR_INVALID,
-                       "Restart policy cannot be updated because AutoRemove is enabled for the "
-                       "container");
+                       "Cannot update container %s: Restart policy cannot be updated because "
+                       "AutoRemove is enabled for the container",
+                       x->rec.id);
     return restart_policy_validate(p, e);
 }
 

@@ -58,8 +58,19 @@ int err_set(struct err *e, enum err_class class, const char *fmt, ...) {
     return -classes[class].errnum;
 }
 
+char *err_errno_text(int errnum) {
+    int n = errnum < 0 ? -errnum : errnum;
+    const char *known = strerrordesc_np(n);
+    char *text = known ? xstrdup(known) : xasprintf("errno %d", n);
+
+    /* "Input/output error", but not "RFS specific error" */
+    if (text[0] >= 'A' && text[0] <= 'Z' && !(text[1] >= 'A' && text[1] <= 'Z'))
+        text[0] = (char)(text[0] - 'A' + 'a');
+    return text;
+}
+
 int err_sys(struct err *e, int errnum, const char *fmt, ...) {
-    auto_free char *text = NULL;
+    auto_free char *text = NULL, *reason = NULL;
     va_list ap;
 
     if (errnum < 0)
@@ -69,7 +80,8 @@ int err_sys(struct err *e, int errnum, const char *fmt, ...) {
     va_start(ap, fmt);
     text = vformat(fmt, ap);
     va_end(ap);
-    err_fill(e, ERR_SYSTEM, errnum, xasprintf("%s: %s", text, strerror(errnum)));
+    reason = err_errno_text(errnum);
+    err_fill(e, ERR_SYSTEM, errnum, xasprintf("%s: %s", text, reason));
     return -errnum;
 }
 

@@ -252,6 +252,16 @@ static void decide_userns(struct container *c, char ***warnings) {
     strv_take(warnings, reason);
 }
 
+/* The container whose namespace is to be joined. */
+static int check_joined(struct engine *eng, const char *mode, struct err *e) {
+    const char *name = mode_container(mode);
+    auto_err missing = ERR_INIT;
+
+    if (!name || container_find(eng, name, &missing))
+        return 0;
+    return err_set(e, ERR_INVALID, "%s", err_msg(&missing)); /* 404 would be the image */
+}
+
 static int fill(struct creation *x, struct create_body *body, struct image *image, struct err *e) {
     struct container *c = x->c;
     struct container_record *rec = &c->rec;
@@ -266,6 +276,10 @@ static int fill(struct creation *x, struct create_body *body, struct image *imag
     field_copy(&host_config_table, &rec->host, &body->host);
     r = container_config_command(&rec->config, &rec->path, &rec->args, e);
     if (r == 0)
+        r = check_joined(x->engine, rec->host.ipc_mode, e);
+    if (r == 0)
+        r = check_joined(x->engine, rec->host.pid_mode, e);
+    if (r == 0)
         r = mounts_plan(&rec->config, &rec->host, &from, x->engine->options.data_root,
                         &rec->mounts, e);
     if (r < 0)
@@ -273,15 +287,17 @@ static int fill(struct creation *x, struct create_body *body, struct image *imag
     if (mode_is_host(rec->host.network_mode) || mode_is_host(rec->host.uts_mode))
         str_set(&rec->config.hostname, x->engine->options.name);
     else if (mode_container(rec->host.network_mode)) {
+        /* A target that is missing is told by the start, as dockerd does: 404 of a create is the
+         * image to clients. */
         struct container *other =
-            container_find(x->engine, mode_container(rec->host.network_mode), e);
-        auto_free char *mode = NULL;
+            container_find(x->engine, mode_container(rec->host.network_mode), NULL);
 
-        if (!other)
-            return -ENOENT;
-        str_set(&rec->config.hostname, other->rec.config.hostname);
-        mode = xasprintf("container:%s", other->rec.id); /* its name may change */
-        str_set(&rec->host.network_mode, mode);
+        if (other) {
+            auto_free char *mode = xasprintf("container:%s", other->rec.id); /* names change */
+
+            str_set(&rec->config.hostname, other->rec.config.hostname);
+            str_set(&rec->host.network_mode, mode);
+        }
     } else if (str_empty(rec->config.hostname)) {
         free(rec->config.hostname);
         rec->config.hostname = xstrndup(rec->id, ID_SHORT_LEN);

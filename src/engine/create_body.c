@@ -402,9 +402,18 @@ int create_body_check_supported(const struct create_body *b, struct err *e) {
         const struct device_request *q =
             field_array_at(&h->device_requests, struct device_request, i);
 
+        auto_free char *capabilities = xstrdup(q->capabilities ? q->capabilities : "[]");
+        char *to = capabilities;
+
+        /* Go's %v of [["gpu"]] */
+        for (const char *from = capabilities; *from; from++) {
+            if (*from != '"')
+                *to++ = *from == ',' ? ' ' : *from;
+        }
+        *to = '\0';
         return err_set(e, ERR_INVALID,
                        "could not select device driver \"%s\" with capabilities: %s",
-                       str_or_empty(q->driver), q->capabilities ? q->capabilities : "[]");
+                       str_or_empty(q->driver), capabilities);
     }
     if (h->cpu_count) {
         return refuse(e, "CPU counts are", "HostConfig.CpuCount", "nonzero");

@@ -248,8 +248,7 @@ static void on_failed(void *arg, struct err *e) {
         own.class = ERR_INVALID; /* dockerd: 400, the user's command is at fault */
     container_save(c, NULL, NULL);
     snprintf(code, sizeof code, "%lld", (long long)c->rec.exit_code);
-    container_wake(c, WAIT_NOT_RUNNING);
-    container_wake(c, WAIT_NEXT_EXIT);
+    container_wake(c, WAIT_NOT_RUNNING); /* not NEXT_EXIT: nothing has run that could exit */
     container_signal_ended(c);
     if (c->rec.host.auto_remove && !c->removing) {
         struct remove_options o = {.force = true, .volumes = true};

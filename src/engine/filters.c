@@ -179,7 +179,8 @@ int filters_until(const struct filters *f, int64_t *ret_ns, struct err *e) {
     if (it && strv_len(it->values) > 1)
         return err_set(e, ERR_INVALID, "more than one until filter specified");
     if (it && it->values && time_parse_filter(it->values[0], clock_real_ns(), &v) < 0)
-        return err_set(e, ERR_INVALID, "invalid filter 'until=%s'", it->values[0]);
+        return err_set(e, ERR_INVALID, "failed to parse value as time or duration: \"%s\"",
+                       it->values[0]);
     *ret_ns = v;
     return 0;
 }

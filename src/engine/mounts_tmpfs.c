@@ -60,7 +60,7 @@ int mount_tmpfs_merge(const char *given, char **ret, struct err *e) {
         }
         key = tmpfs_option_key(opts[i], &group);
         if (key == 0) {
-            return err_set(e, ERR_INVALID, "Invalid tmpfs option [\"%s\"]", opts[i]);
+            return err_set(e, ERR_INVALID, "invalid tmpfs option [\"%s\"]", opts[i]);
         }
         for (size_t k = i + 1; opts[k] && !replaced; k++) {
             int other_group = 0;

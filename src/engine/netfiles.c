@@ -67,12 +67,12 @@ char *netfiles_resolv_conf(const char *host_text, char *const *dns, char *const 
         }
         buf_printf(&b, "%s\n", line);
     }
+    if (!clear_search)
+        put_list(&b, "search", search);
     strv_for_each(s, dns) {
         buf_printf(&b, "nameserver %s\n", s);
         any_server = true;
     }
-    if (!clear_search)
-        put_list(&b, "search", search);
     put_list(&b, "options", options);
     /* A host that resolves through its own loopback: Docker falls back to these as well. */
     if (!any_server && !keep_loopback)
@@ -117,9 +117,13 @@ static char *hosts_text(struct container *c) {
     if (c->rec.net.address) {
         const struct container_config *cfg = &c->rec.config;
 
+        const char *dot = strchr(cfg->hostname, '.');
+
         buf_printf(&b, "%s\t%s", c->rec.net.address, cfg->hostname);
         if (!str_empty(cfg->domainname))
             buf_printf(&b, ".%s %s", cfg->domainname, cfg->hostname);
+        else if (dot)
+            buf_printf(&b, " %.*s", (int)(dot - cfg->hostname), cfg->hostname);
         buf_putc(&b, '\n');
     }
     return buf_take(&b);

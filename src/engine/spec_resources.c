@@ -287,7 +287,9 @@ static void fill_cpu(const struct host_config *h, struct oci_resources *ret) {
 
 static int stat_block(const char *path, struct stat *st, struct err *e) {
     if (stat(str_or_empty(path), st) < 0) {
-        return err_set(e, ERR_INVALID, "stat %s: %s", str_or_empty(path), strerror(errno));
+        auto_free char *why = err_errno_text(errno);
+
+        return err_set(e, ERR_INVALID, "stat %s: %s", str_or_empty(path), why);
     }
     return 0;
 }

@@ -68,7 +68,7 @@ static int find_joins(struct container *c, struct joins *ret, struct err *e) {
     if (j.ipc && !mode_container(j.ipc->rec.host.ipc_mode) &&
         !str_eq(j.ipc->rec.host.ipc_mode, "shareable") && !mode_is_host(j.ipc->rec.host.ipc_mode))
         return err_set(e, ERR_INVALID,
-                       "cannot join IPC of container %s: non-shareable IPC (hint: use "
+                       "can't join IPC of container %s: non-shareable IPC (hint: use "
                        "IpcMode:shareable for the donor container)",
                        j.ipc->rec.id);
     *ret = j;
@@ -445,7 +445,6 @@ static void start_settled(struct container *c, void *arg) {
         container_save(c, NULL, NULL);
         container_attach_drop(c);
         container_wake(c, WAIT_NOT_RUNNING);
-        container_wake(c, WAIT_NEXT_EXIT);
         container_settled(c);
     }
     own.done(own.arg, &e);

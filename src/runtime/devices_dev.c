@@ -100,10 +100,13 @@ int dev_make(const struct oci_spec *spec, const struct mount_options *options,
     for (size_t i = 0; r >= 0 && i < sizeof(standard) / sizeof(standard[0]); i++)
         r = make_node(dev, standard[i].name, S_IFCHR | 0666,
                       makedev(standard[i].major, standard[i].minor), map->uid, map->gid);
-    for (size_t i = 0; r >= 0 && i < sizeof(links) / sizeof(links[0]); i++)
+    for (size_t i = 0; r >= 0 && i < sizeof(links) / sizeof(links[0]); i++) {
+        if (str_eq(links[i].name, "core") && access(links[i].target, F_OK) < 0)
+            continue; /* a kernel without it: as runc */
         if (symlinkat(links[i].target, dev, links[i].name) < 0 ||
             fchownat(dev, links[i].name, map->uid, map->gid, AT_SYMLINK_NOFOLLOW) < 0)
             r = -errno;
+    }
     if (r < 0)
         r = err_sys(e, r, "failed to fill /dev");
     for (size_t i = 0; r >= 0 && i < spec->lin.devices.count; i++) {

@@ -43,17 +43,29 @@ static int resolve_user(struct init *b, struct userdb_user *ret, struct err *e) 
                           req->extra_groups, ret, e);
 }
 
-/* A working directory that is missing is made for a container, not for an exec: as Docker. */
-static int enter_cwd(struct init *b, struct err *e) {
+static const char *cwd_of(const struct init *b) {
     const char *cwd = str_or_empty(b->s->request.spec.process.cwd);
-    if (*cwd != '/')
-        cwd = "/";
+    return *cwd == '/' ? cwd : "/";
+}
+
+int init_make_cwd(struct init *b, struct err *e) {
+    const char *cwd = cwd_of(b);
     auto_fd dir = path_open_in(b->root, cwd, O_PATH | O_DIRECTORY, 0);
-    if (dir == -ENOENT && !b->s->is_exec) {
+    if (dir == -ENOENT)
         dir = path_mkdirs_in(b->root, cwd, 0755, (uid_t)-1, (gid_t)-1);
-        if (dir < 0)
-            return err_sys(e, dir, "mkdir %s", cwd);
+    if (dir == -ENOTDIR) {
+        b->kind = SYNC_TEXT_PLAIN; /* dockerd finds it before its runtime is called */
+        return err_set(e, ERR_SYSTEM, "Cannot mkdir: %s is not a directory", cwd);
     }
+    /* What cannot be made is told by what cannot be entered. */
+    return dir < 0 && dir != -ENOENT && dir != -EROFS && dir != -EACCES
+               ? err_sys(e, dir, "mkdir %s", cwd)
+               : 0;
+}
+
+static int enter_cwd(struct init *b, struct err *e) {
+    const char *cwd = cwd_of(b);
+    auto_fd dir = path_open_in(b->root, cwd, O_PATH | O_DIRECTORY, 0);
     int r = dir < 0 ? dir : fchdir(dir) < 0 ? -errno : 0;
     if (r < 0)
         return err_sys(e, r, "chdir to cwd (\"%s\") set in config.json failed", cwd);
@@ -204,9 +216,7 @@ static int check_executable(const char *path) {
     struct stat st;
     if (stat(path, &st) < 0)
         return -errno;
-    if (S_ISDIR(st.st_mode))
-        return -EISDIR;
-    if (!(st.st_mode & 0111))
+    if (S_ISDIR(st.st_mode) || !(st.st_mode & 0111))
         return -EACCES;
     if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 && errno == EACCES)
         return -EACCES;
@@ -236,12 +246,8 @@ static int find_program(const char *name, char *const *env, char **ret, struct e
         *ret = xstrdup(name);
         return 0;
     }
-    const char *call = r == -EACCES || r == -EISDIR ? "" : "stat ";
-    char text[64];
-    snprintf(text, sizeof(text), "%s", strerror(-r));
-    /* Go's spelling. */
-    if (text[0] >= 'A' && text[0] <= 'Z')
-        text[0] = (char)(text[0] - 'A' + 'a');
+    const char *call = r == -EACCES ? "" : "stat ";
+    auto_free char *text = err_errno_text(r);
     return err_set(e, ERR_INVALID, "exec: \"%s\": %s%s%s%s", name, call, *call ? name : "",
                    *call ? ": " : "", text);
 }

@@ -134,6 +134,8 @@ static int create_steps(struct init *b, struct err *e) {
     if (r >= 0)
         r = init_sysctls(b, e);
     if (r >= 0)
+        r = init_make_cwd(b, e);
+    if (r >= 0)
         r = init_mounts_seal(b, e);
     return r;
 }

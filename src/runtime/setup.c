@@ -32,15 +32,6 @@ static int read_request(int fd, struct rt_request *ret, struct err *e) {
     return 0;
 }
 
-/* Go spells the texts of errno with a small letter, and clients compare. */
-static void go_spelling(char *text, int errnum) {
-    if (!errnum || !str_ends(text, strerror(errnum)))
-        return;
-    char *at = text + strlen(text) - strlen(strerror(errnum));
-    if (at[0] >= 'A' && at[0] <= 'Z' && at[1] >= 'a' && at[1] <= 'z')
-        at[0] = (char)(at[0] - 'A' + 'a');
-}
-
 /* What Docker's daemon answers as a client's mistake. */
 static bool is_clients_mistake(int errnum) {
     return errnum == ENOENT || errnum == EACCES || errnum == ENOTDIR;
@@ -51,7 +42,6 @@ static void wrap_error(const struct setup *s, enum sync_kind kind, struct err *e
     if (kind == SYNC_TEXT_PLAIN)
         return;
     auto_free char *text = xstrdup(err_msg(e));
-    go_spelling(text, e->errnum);
     const char *during = kind == SYNC_TEXT_INIT ? "error during container init: " : "";
     const char *start = s->is_exec
                             ? "OCI runtime exec failed: exec failed"
@@ -90,6 +80,12 @@ static void tell_failed(int conn, const struct err *e) {
         for (size_t i = 0; got >= 0 && i < n_fds; i++)
             close(fds[i]);
     } while (got > 0 || got == -EMSGSIZE);
+}
+
+void setup_tell_no_process(int conn, int errnum) {
+    auto_err e = ERR_INIT;
+    err_sys(&e, errnum, "failed to create task for container: cannot fork a set-up process");
+    tell_failed(conn, &e);
 }
 
 _Noreturn void setup_main(const struct rt_host *host, int conn, int request, const int join[4]) {

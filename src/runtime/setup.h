@@ -108,5 +108,8 @@ int init_net_interface(struct init *b, struct err *e);
 int init_sysctls(struct init *b, struct err *e);
 /* init_tty.c: makes the pty in the container's devpts, sends the master to A. */
 int init_tty(struct init *b, bool bind_console, struct err *e);
-/* init_finish.c: user, directories, stdio, rights, exec. Returns on failure only. */
+/* init_finish.c: makes a working directory that is missing, while the root can be written: for a
+ * container, not for an exec, as Docker. */
+int init_make_cwd(struct init *b, struct err *e);
+/* User, directories, stdio, rights, exec. Returns on failure only. */
 int init_finish(struct init *b, struct err *e);

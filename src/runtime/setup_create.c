@@ -193,9 +193,10 @@ static int after_clone(struct setup *s, struct err *e) {
     return r < 0 ? r : setup_prepare_monitor(s, e);
 }
 
-/* B tells more than a broken socket does: its own error wins over ours when it has gone. */
+/* B tells more than a broken socket or a namespace without a process does: its own error wins over
+ * ours when it has gone. */
 static int prefer_error_of_first(struct setup *s, int r, enum sync_kind *kind, struct err *e) {
-    if (r != -EPIPE && r != -ECONNRESET)
+    if (r != -EPIPE && r != -ECONNRESET && r != -ESRCH)
         return r;
     auto_err theirs = ERR_INIT;
     int other = setup_wait_for_exec(s, kind, &theirs);

@@ -214,8 +214,8 @@ static int find_group(const char *group, struct piece want, gid_t *ret, const ch
     if (piece_is_numeric(want))
         return range_error(e);
     auto_free char *name = xstrndup(want.s, want.len);
-    return err_set(e, ERR_SYSTEM, "%s %s%s", error_format, name,
-                   *error_format == 'u' ? ": no matching entries in group file" : "");
+    return err_set(e, ERR_SYSTEM, "%s %s: no matching entries in group file", error_format,
+                   name);
 }
 
 int userdb_resolve(const char *passwd, const char *group, const char *user,

@@ -197,9 +197,9 @@ static void test_tmpfs(void **state) {
         {"size=1m,exec", "(/t nosuid,nodev,rprivate,size=1m,exec)"},
         {"size=1m,size=2m,rw,ro", "(/t noexec,nosuid,nodev,rprivate,size=2m,ro)"},
         {"mode=1777,uid=5,shared", "(/t noexec,nosuid,nodev,mode=1777,uid=5,shared)"},
-        {"foo", "Invalid tmpfs option [\"foo\"]"},
-        {"size", "Invalid tmpfs option [\"size\"]"},
-        {"upperdir=/etc", "Invalid tmpfs option [\"upperdir=/etc\"]"},
+        {"foo", "invalid tmpfs option [\"foo\"]"},
+        {"size", "invalid tmpfs option [\"size\"]"},
+        {"upperdir=/etc", "invalid tmpfs option [\"upperdir=/etc\"]"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -368,13 +368,13 @@ static void test_device_errors(void **state) {
         const char *host, *want;
     } cases[] = {
         {"{\"Devices\":[{\"PathOnHost\":\"/nosuch\"}]}",
-         "error gathering device information while adding custom device \"/nosuch\": No such file "
+         "error gathering device information while adding custom device \"/nosuch\": no such file "
          "or directory"},
         {"{\"Devices\":[{\"PathOnHost\":\"/etc/passwd\"}]}",
          "error gathering device information while adding custom device \"/etc/passwd\": not a "
          "device node"},
         {"{\"BlkioDeviceReadBps\":[{\"Path\":\"/nosuch\",\"Rate\":5}]}",
-         "stat /nosuch: No such file or directory"},
+         "stat /nosuch: no such file or directory"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -340,7 +340,7 @@ static void missing_programs_have_dockers_words(void **state) {
     box_init(&b, true, "/etc/passwd");
     expect_error(&b, TASK "exec: \"/etc/passwd\": permission denied: unknown");
     box_init(&b, true, "/etc");
-    expect_error(&b, TASK "exec: \"/etc\": is a directory: unknown");
+    expect_error(&b, TASK "exec: \"/etc\": permission denied: unknown");
     box_init(&b, true, "/bin/text");
     box_run(&b);
     assert_true(b.started);

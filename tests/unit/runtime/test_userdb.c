@@ -119,7 +119,7 @@ static void groups_are_added(void **state) {
     char *const missing[] = {(char *)"nogroup", NULL};
     auto_err e = ERR_INIT;
     assert_true(userdb_resolve(passwd, group, "app", missing, &u, &e) < 0);
-    assert_string_equal(err_msg(&e), "Unable to find group nogroup");
+    assert_string_equal(err_msg(&e), "Unable to find group nogroup: no matching entries in group file");
     assert_null(u.home);
 }
 

@@ -214,7 +214,7 @@ static void test_listen_unix(void **state) {
         assert_int_equal(st.st_gid, 12345);
     /* In use. */
     assert_int_equal(listen_open(spec, &o, &again, &n, &e), -EADDRINUSE);
-    assert_non_null(strstr(err_msg(&e), "bind: Address already in use"));
+    assert_non_null(strstr(err_msg(&e), "bind: address already in use"));
     listen_sockets_free(s, 1);
     /* Stale: replaced. A group that is not there is no error. */
     o.group = "no-such-group-here";
