@@ -226,7 +226,13 @@ class Daemon:
                 self.process.kill()
                 self.process.wait()
         problems += self.sanitizer_reports()
-        problems += leaks.of_daemon(self)
+        # the kernel takes network namespaces down, and their interfaces, some time after their end
+        for _ in range(100):
+            left = leaks.of_daemon(self)
+            if not left:
+                break
+            time.sleep(0.1)
+        problems += left
         leaks.sweep_daemon(self)
         shutil.rmtree(self.root, ignore_errors=True)
         self.slot.close()
