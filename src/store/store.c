@@ -8,15 +8,26 @@
 #include "store/store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
+#include "base/io.h"
 #include "base/list.h"
 #include "base/log.h"
+
+/* A full disk must not keep anybody from removing what fills it: this much is held back, and given
+ * up for the transactions that do. */
+#define RESERVE_SIZE (1 << 20)
+/* What could not be written is tried again this often. Its number is bounded by the objects: a later
+ * write of the same object takes the place of an earlier one. */
+#define RETRY_NS NS_PER_SEC
 
 #define SCHEMA_VERSION    1
 #define CHECKPOINT_PAGES  1000
@@ -37,6 +48,7 @@ struct store_txn {
     void (*done)(void *arg, int r);
     void *arg;
     int result;
+    bool is_barrier;
     /* An event query instead of writes. */
     bool is_query;
     int64_t since_ns, until_ns;
@@ -52,10 +64,17 @@ struct store {
     sqlite3_stmt *put, *del, *event, *events, *begin, *commit, *rollback;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    pthread_cond_t wake, idle; /* monotonic */
     struct list queue;
-    bool stopping;
+    bool stopping, busy;
+    unsigned posted; /* completions since the last store_settle */
+    /* the thread's own */
     int wal_pages;
+    char *reserve;    /* path of the file that holds room back */
+    struct list late; /* struct op: what is to be written again, oldest first */
+    int late_errno;
+    bool reserve_missing;
+    int64_t retry_ns;
 };
 
 static int db_errno(int rc) {
@@ -85,13 +104,28 @@ static int run(sqlite3_stmt *st) {
     return db_errno(rc);
 }
 
-static int write_ops(struct store *s, struct store_txn *t) {
+static void op_free(struct op *op) {
+    free(op->kind);
+    free(op->id);
+    free(op->doc);
+    free(op);
+}
+
+static void ops_free(struct list *ops) {
+    struct op *op, *tmp;
+
+    list_for_each_safe(op, tmp, ops, node)
+        op_free(op);
+    list_init(ops);
+}
+
+static int write_once(struct store *s, struct list *ops) {
     struct op *op;
     int r = run(s->begin);
 
     if (r < 0)
         return r;
-    list_for_each(op, &t->ops, node) {
+    list_for_each(op, ops, node) {
         sqlite3_stmt *st = op->type == OP_PUT ? s->put : op->type == OP_DEL ? s->del : s->event;
 
         if (op->type == OP_EVENT) {
@@ -115,6 +149,119 @@ static int write_ops(struct store *s, struct store_txn *t) {
     return r;
 }
 
+static void reserve_take(struct store *s) {
+    int fd = open(s->reserve, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    s->reserve_missing = fd < 0 && errno != EEXIST;
+    if (fd >= 0 && posix_fallocate(fd, 0, RESERVE_SIZE) != 0) {
+        s->reserve_missing = true;
+        (void)unlink(s->reserve);
+    }
+    fd_close(fd);
+    s->retry_ns = clock_mono_ns() + RETRY_NS;
+}
+
+/* Only removals may use what is held back: creations would use it up. */
+static bool is_removal(const struct list *ops) {
+    const struct op *op;
+    bool found = false;
+
+    list_for_each(op, ops, node) {
+        if (op->type == OP_PUT)
+            return false;
+        found |= op->type == OP_DEL;
+    }
+    return found;
+}
+
+static int write_ops(struct store *s, struct list *ops) {
+    int r = write_once(s, ops);
+
+    if (r != -ENOSPC)
+        return r;
+    /* The log's pages can be used again once they are in the database. */
+    (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    r = write_once(s, ops);
+    if (r == -ENOSPC && is_removal(ops) && unlink(s->reserve) == 0) {
+        log_warn("the disk of the data root is full: using what is held back for removals");
+        s->reserve_missing = true;
+        s->retry_ns = clock_mono_ns() + RETRY_NS;
+        r = write_once(s, ops);
+    }
+    return r;
+}
+
+/* ---- what could not be written --------------------------------------------------------------- */
+static void keep_late(struct store *s, struct list *ops, int r) {
+    struct op *op, *tmp, *old, *next;
+
+    list_for_each_safe(op, tmp, ops, node) {
+        if (op->type == OP_EVENT)
+            continue;
+        list_for_each_safe(old, next, &s->late, node) {
+            if (strcmp(old->kind, op->kind) != 0 || strcmp(old->id, op->id) != 0)
+                continue;
+            list_remove(&old->node);
+            op_free(old);
+        }
+        list_remove(&op->node);
+        list_append(&s->late, &op->node);
+    }
+    if (list_empty(&s->late))
+        return;
+    if (s->late_errno == 0)
+        log_error("the state database cannot be written; it is tried again", "error", strerror(-r));
+    s->late_errno = r;
+    s->retry_ns = clock_mono_ns() + RETRY_NS;
+}
+
+static int write_late(struct store *s) {
+    int r;
+
+    if (list_empty(&s->late))
+        return 0;
+    r = write_ops(s, &s->late);
+    s->late_errno = r;
+    s->retry_ns = clock_mono_ns() + RETRY_NS;
+    if (r == 0) {
+        ops_free(&s->late);
+        log_info("the state database is complete again");
+    }
+    return r;
+}
+
+/* A removal has overtaken: an older write must not bring the object back. */
+static void forget_late(struct store *s, const struct list *ops) {
+    const struct op *op;
+    struct op *old, *next;
+
+    list_for_each(op, ops, node) {
+        if (op->type != OP_DEL)
+            continue;
+        list_for_each_safe(old, next, &s->late, node) {
+            if (strcmp(old->kind, op->kind) != 0 || strcmp(old->id, op->id) != 0)
+                continue;
+            list_remove(&old->node);
+            op_free(old);
+        }
+    }
+}
+
+/* In order: nothing overtakes what is late. Removals excepted, which may make the room for it. */
+static int write_txn(struct store *s, struct store_txn *t) {
+    int r = write_late(s);
+
+    if (t->is_barrier)
+        return r;
+    if (r == 0 || is_removal(&t->ops))
+        r = write_ops(s, &t->ops);
+    if (r < 0 && !t->done)
+        keep_late(s, &t->ops, r);
+    if (r == 0 && s->late_errno < 0)
+        forget_late(s, &t->ops);
+    return r;
+}
+
 static void read_events(struct store *s, struct store_txn *t) {
     sqlite3_bind_int64(s->events, 1, t->since_ns);
     sqlite3_bind_int64(s->events, 2, t->until_ns);
@@ -127,14 +274,7 @@ static void read_events(struct store *s, struct store_txn *t) {
 }
 
 static void txn_free(struct store_txn *t) {
-    struct op *op, *tmp;
-
-    list_for_each_safe(op, tmp, &t->ops, node) {
-        free(op->kind);
-        free(op->id);
-        free(op->doc);
-        free(op);
-    }
+    ops_free(&t->ops);
     for (size_t i = 0; i < t->doc_count; i++)
         free(t->docs[i]);
     free(t->docs);
@@ -176,6 +316,18 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages) {
     return SQLITE_OK;
 }
 
+/* The lock is held. false: it is time to try again what failed. */
+static bool wait_for_work(struct store *s) {
+    struct timespec t;
+
+    if (list_empty(&s->late) && !s->reserve_missing) {
+        pthread_cond_wait(&s->wake, &s->lock);
+        return true;
+    }
+    t = (struct timespec){s->retry_ns / NS_PER_SEC, s->retry_ns % NS_PER_SEC};
+    return pthread_cond_timedwait(&s->wake, &s->lock, &t) != ETIMEDOUT;
+}
+
 static void *thread_main(void *arg) {
     struct store *s = arg;
 
@@ -192,20 +344,29 @@ static void *thread_main(void *arg) {
             }
             if (s->stopping)
                 break;
-            pthread_cond_wait(&s->wake, &s->lock);
+            if (!wait_for_work(s)) {
+                pthread_mutex_unlock(&s->lock);
+                if (write_late(s) == 0 && s->reserve_missing)
+                    reserve_take(s);
+                pthread_mutex_lock(&s->lock);
+            }
             continue;
         }
         list_remove(&t->node);
+        s->busy = true;
         pthread_mutex_unlock(&s->lock);
         if (t->is_query)
             read_events(s, t);
         else
-            t->result = write_ops(s, t);
+            t->result = write_txn(s, t);
         pthread_mutex_lock(&s->lock);
+        s->busy = false;
+        s->posted++;
         if (s->stopping)
             txn_free(t);
         else
             loop_post(s->loop, complete, t);
+        pthread_cond_broadcast(&s->idle);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -272,7 +433,10 @@ static void close_db(struct store *s) {
         sqlite3_finalize(all[i]);
     (void)sqlite3_close(s->db); /* nothing is pending, so it cannot be busy */
     pthread_cond_destroy(&s->wake);
+    pthread_cond_destroy(&s->idle);
     pthread_mutex_destroy(&s->lock);
+    ops_free(&s->late);
+    free(s->reserve);
     free(s);
 }
 
@@ -281,13 +445,20 @@ int store_open(struct loop *l, const char *path, struct store **ret, struct err 
                                    "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -256;"
                                    "PRAGMA locking_mode = EXCLUSIVE;";
     struct store *s = xnew(struct store);
+    pthread_condattr_t monotonic;
     pthread_attr_t attr;
     int r, rc;
 
     s->loop = l;
     list_init(&s->queue);
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->wake, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->wake, &monotonic);
+    pthread_cond_init(&s->idle, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    list_init(&s->late);
+    s->reserve = xasprintf("%s-reserve", path);
     rc = sqlite3_open_v2(path, &s->db,
                          SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK)
@@ -306,6 +477,7 @@ int store_open(struct loop *l, const char *path, struct store **ret, struct err 
         close_db(s);
         return r;
     }
+    reserve_take(s);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, THREAD_STACK_SIZE);
     rc = pthread_create(&s->thread, &attr, thread_main, s);
@@ -397,6 +569,25 @@ void store_commit(struct store *s, struct store_txn *t, void (*done)(void *arg, 
     t->done = done;
     t->arg = arg;
     enqueue(s, t);
+}
+
+void store_barrier(struct store *s, void (*done)(void *arg, int r), void *arg) {
+    struct store_txn *t = store_txn_new();
+
+    t->is_barrier = true;
+    store_commit(s, t, done, arg);
+}
+
+bool store_settle(struct store *s) {
+    bool posted;
+
+    pthread_mutex_lock(&s->lock);
+    while (s->busy || !list_empty(&s->queue))
+        pthread_cond_wait(&s->idle, &s->lock);
+    posted = s->posted > 0;
+    s->posted = 0;
+    pthread_mutex_unlock(&s->lock);
+    return posted;
 }
 
 void store_events(struct store *s, int64_t since_ns, int64_t until_ns,
