@@ -130,12 +130,52 @@ static struct http_req *detach(struct api_call *c) {
     return req;
 }
 
-static void reply(struct api_call *c, int status, const char *type, const void *p, size_t n) {
+static void reply_now(struct api_call *c, int status, const char *type, const void *p, size_t n) {
     struct http_req *req = detach(c);
 
     if (req)
         http_reply(req, status, type, router_headers(c->engine), p, n);
     call_free(c);
+}
+
+/* A good answer that waits for the database: what it tells must not be lost with the daemon. */
+struct held_answer {
+    struct api_call *call;
+    int status;
+    char *type;
+    struct buf body;
+};
+
+static void held_written(void *arg, int r) {
+    struct held_answer *h = arg;
+    struct err e = ERR_INIT;
+
+    if (r < 0) {
+        (void)err_sys(&e, r, "cannot save the change to the state database"); /* sets */
+        call_error(h->call, &e);
+    } else {
+        reply_now(h->call, h->status, h->type, h->body.data, h->body.len);
+    }
+    free(h->type);
+    buf_done(&h->body);
+    free(h);
+}
+
+static void reply(struct api_call *c, int status, const char *type, const void *p, size_t n) {
+    struct held_answer *h;
+
+    if (!c->route || !(c->route->flags & ROUTE_DURABLE) || status >= 400) {
+        reply_now(c, status, type, p, n);
+        return;
+    }
+    h = xnew(struct held_answer);
+    h->call = c;
+    h->status = status;
+    h->type = xstrdup_null(type);
+    h->body.max = n + 1;
+    (void)buf_append(&h->body, p, n); /* it fits */
+    c->gone = NULL;                   /* the handler is through: nothing of it is to be told */
+    store_barrier(c->engine->store, held_written, h);
 }
 
 void call_empty(struct api_call *c, int status) {

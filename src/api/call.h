@@ -37,6 +37,7 @@ enum route_flags {
     ROUTE_BODY = 1,      /* the body is collected (JSON_SIZE_MAX) before the handler runs */
     ROUTE_JSON_BODY = 2, /* ... and must be declared as application/json */
     ROUTE_RAW = 4,       /* the handler reads the body itself, or has none */
+    ROUTE_DURABLE = 8,   /* a good answer waits until the database has what the handler changed */
 };
 struct route {
     const char *method;

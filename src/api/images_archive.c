@@ -178,6 +178,17 @@ static void register_one(struct loading *l, size_t item) {
     }
 }
 
+/* The images are in the database, or cannot be. */
+static void registered(void *arg, int r) {
+    struct loading *l = arg;
+
+    if (r < 0 && l->error.class == ERR_NONE) {
+        (void)err_sys(&l->error, r, "cannot save the images to the state database"); /* sets */
+        error_line(l);
+    }
+    job_start(l->engine->loop, JOB_IMAGE, write_end, all_written, l);
+}
+
 static void archive_read(void *arg, int r) {
     struct loading *l = arg;
 
@@ -192,7 +203,7 @@ static void archive_read(void *arg, int r) {
         }
         error_line(l);
     }
-    job_start(l->engine->loop, JOB_IMAGE, write_end, all_written, l);
+    store_barrier(l->engine->store, registered, l);
 }
 
 static void start(struct loading *l) {

@@ -269,9 +269,9 @@ static void prune(struct api_call *c) {
 
 const struct route routes_volumes[] = {
     {"GET", "/volumes", 0, list},
-    {"POST", "/volumes/create", ROUTE_BODY | ROUTE_JSON_BODY, create},
-    {"POST", "/volumes/prune", 0, prune},
+    {"POST", "/volumes/create", ROUTE_BODY | ROUTE_JSON_BODY | ROUTE_DURABLE, create},
+    {"POST", "/volumes/prune", ROUTE_DURABLE, prune},
     {"GET", "/volumes/{name*}", 0, inspect},
-    {"DELETE", "/volumes/{name*}", 0, remove_volume},
+    {"DELETE", "/volumes/{name*}", ROUTE_DURABLE, remove_volume},
     {NULL, NULL, 0, NULL},
 };

@@ -229,6 +229,9 @@ static void free_container(void *arg) {
 void engine_close(struct engine *eng) {
     if (!eng)
         return;
+    /* What has been written is still told to those who wait for it. */
+    while (eng->store && store_settle(eng->store))
+        loop_drain(eng->loop);
     map_for_each(it, &eng->execs) {
         struct exec *x = it->value;
 
