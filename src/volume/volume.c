@@ -24,6 +24,7 @@ struct volume_store {
     struct data_root *root; /* borrowed, as db */
     struct store *db;
     struct map volumes; /* name -> struct volume, owned */
+    struct strmap unreadable; /* names with a record that could not be used */
 };
 
 /* What is stored; mountpoint and users follow from the rest. */
@@ -96,9 +97,40 @@ static int load_one(void *arg, const char *id, const char *doc) {
     if (r < 0) {
         /* The record stays: whoever repairs the disk finds it again at the next start. */
         log_debug("cannot load a volume", "volume", id, "error", err_msg(&e));
+        strmap_put(&s->unreadable, id, "");
         volume_free(v);
     } else {
         complete(s, v);
+    }
+    return 0;
+}
+
+/* The record follows the directory: a daemon that died in between left a directory that nobody
+ * knows. An empty one goes; what holds data is kept, as the volume that it is. */
+static int recover(struct volume_store *s) {
+    auto_fd volumes = tree_open_dir(data_root_fd(s->root), "volumes");
+    auto_strv names = NULL;
+    int r = volumes < 0 ? volumes : tree_list(volumes, &names);
+    if (r < 0)
+        return r;
+    strv_for_each(name, names) {
+        auto_free char *data = xasprintf("%s/_data", name);
+        char now[TIME_TEXT_MAX];
+        if (map_get(&s->volumes, name) || volume_name_check(name, NULL) < 0 ||
+            strmap_get(&s->unreadable, name))
+            continue;
+        /* Both fail where something is left in them. */
+        if ((unlinkat(volumes, data, AT_REMOVEDIR) == 0 || errno == ENOENT) &&
+            unlinkat(volumes, name, AT_REMOVEDIR) == 0)
+            continue;
+        log_warn("a volume without a record is taken back", "volume", name);
+        struct volume *v = xnew(struct volume);
+        field_init(&record_table, v);
+        v->name = xstrdup(name);
+        v->driver = xstrdup("local");
+        v->created = xstrdup(time_format(clock_real_ns() / NS_PER_SEC * NS_PER_SEC, now));
+        complete(s, v);
+        save(s, v);
     }
     return 0;
 }
@@ -109,6 +141,11 @@ int volume_store_open(struct data_root *root, struct store *db, struct volume_st
     s->root = root;
     s->db = db;
     int r = store_load(db, KIND_VOLUME, load_one, s, e);
+    if (r == 0) {
+        r = recover(s);
+        if (r < 0)
+            r = err_sys(e, r, "cannot read the volumes in %s", data_root_path(root));
+    }
     if (r < 0) {
         volume_store_free(s);
         return r;
@@ -122,6 +159,7 @@ void volume_store_free(struct volume_store *s) {
         return;
     map_clear(&s->volumes, volume_free);
     map_done(&s->volumes);
+    strmap_done(&s->unreadable);
     free(s);
 }
 
