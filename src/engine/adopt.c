@@ -12,9 +12,11 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "engine/container.h"
 #include "engine/health.h"
+#include "engine/idmap.h"
 #include "engine/log_compress.h"
 #include "image/tree.h"
 #include "monitor/protocol.h"
@@ -130,6 +132,47 @@ static void record_end(struct container *c, const char *state_dir) {
     container_on_exit(c, &x);
 }
 
+/* A start that the last daemon did not record has left what it had taken. */
+static void load_runtime(struct container *c, const char *state_dir) {
+    auto_free char *path = xasprintf("%s/runtime", state_dir);
+    auto_buf text = {.max = 1 << 16};
+    struct container_record rec;
+    auto_err e = ERR_INIT;
+    int r = io_read_file_at(AT_FDCWD, path, &text);
+
+    if (r == -ENOENT)
+        return;
+    field_init(&container_runtime_table, &rec);
+    if (r == 0)
+        r = field_parse_text(&container_runtime_table, buf_str(&text), text.len, &rec, &e);
+    if (r == 0)
+        field_copy(&container_runtime_table, &c->rec, &rec);
+    else
+        log_warn("what a container's start had taken cannot be read", "container", c->rec.id,
+                 "error", e.class == ERR_NONE ? strerror(-r) : err_msg(&e));
+    field_done(&container_runtime_table, &rec);
+}
+
+/* Processes of execs go on without a daemon; what the ended ones have left goes. */
+static void sweep_execs(const char *state_dir) {
+    DIR *d = opendir(state_dir);
+    struct dirent *de;
+
+    if (!d)
+        return;
+    while ((de = readdir(d))) {
+        auto_free char *path = xasprintf("%s/%s", state_dir, de->d_name);
+        auto_fd fd = -1;
+
+        if (!str_starts(de->d_name, "exec-"))
+            continue;
+        fd = monitor_link_connect(path);
+        if (fd < 0)
+            (void)tree_remove_at(AT_FDCWD, path); /* the container's end removes what stays */
+    }
+    closedir(d);
+}
+
 static bool adopt_running(struct container *c, const char *state_dir) {
     int fd = monitor_link_connect(state_dir);
     struct monitor_started s;
@@ -149,6 +192,7 @@ static bool adopt_running(struct container *c, const char *state_dir) {
         container_save(c, NULL, NULL);
     }
     adopt_network(c);
+    sweep_execs(state_dir);
     c->link = monitor_link_new(c->engine->loop, fd, &container_monitor_events, c);
     health_start(c);
     log_compress_start(c);
@@ -165,11 +209,15 @@ static void adopt_one(struct container *c) {
     auto_free char *state_dir = container_state_dir(c);
 
     if (!c->rec.running && !has_state(state_dir)) {
-        container_kill_all(c); /* a set-up that was cut off before it wrote anything */
+        /* Perhaps a set-up that was cut off. In this order: it may be about to write its state,
+         * which then fails, or has done so, and then its processes are in the group. */
         (void)tree_remove_at(AT_FDCWD, state_dir);
+        container_kill_all(c);
         c->rec.idmap_base = 0;
         return;
     }
+    if (!c->rec.running)
+        load_runtime(c, state_dir);
     if (adopt_running(c, state_dir))
         return;
     c->rec.running = true;
@@ -206,9 +254,20 @@ static void drop_orphans(struct engine *eng, const char *parent, bool trash) {
     closedir(d);
 }
 
+/* Of a container that runs: what the last daemon leased for others, and for starts that it did not
+ * see through, is free. */
+static bool holds_lease(void *arg, const char *owner, uint32_t base) {
+    struct engine *eng = arg;
+    const char *slash = strrchr(owner, '/');
+    const struct container *c = slash ? map_get(&eng->containers, slash + 1) : NULL;
+
+    return c && c->rec.running && c->rec.idmap_base == base;
+}
+
 int engine_adopt(struct engine *eng, struct err *e) {
     auto_free char *data = xasprintf("%s/containers", eng->options.data_root);
     auto_free char *state = xasprintf("%s/containers", eng->options.exec_root);
+    auto_free char *owners = xasprintf("%s/", state);
     int r = store_load(eng->store, "container", load_one, eng, e);
 
     if (r < 0)
@@ -217,6 +276,7 @@ int engine_adopt(struct engine *eng, struct err *e) {
         adopt_one(it->value);
     drop_orphans(eng, state, false);
     drop_orphans(eng, data, true);
+    idmap_sweep(eng->idmap, owners, holds_lease, eng);
     return 0;
 }
 

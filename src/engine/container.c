@@ -60,6 +60,15 @@ static const struct field record_fields[] = {
 const struct field_table container_record_table =
     FIELD_TABLE(struct container_record, record_fields);
 
+static const struct field runtime_fields[] = {
+    FIELD(struct container_record, "IdmapBase", FIELD_INT, idmap_base, 0),
+    FIELD(struct container_record, "JoinedUserNS", FIELD_STR, joined_userns, FIELD_OMIT_EMPTY),
+    FIELD_SUB(struct container_record, "Net", FIELD_STRUCT, net, 0, net_table),
+    FIELD_END,
+};
+const struct field_table container_runtime_table =
+    FIELD_TABLE(struct container_record, runtime_fields);
+
 struct container *container_new(struct engine *eng) {
     struct container *c = xnew(struct container);
 

@@ -56,6 +56,9 @@ struct container_record {
     char **warnings;           /* of create, for inspect and logs */
 };
 extern const struct field_table container_record_table;
+/* The part of it that a start decides, kept as <state dir>/runtime: a daemon that dies before it has
+ * recorded the start leaves it to the next one there. */
+extern const struct field_table container_runtime_table;
 
 struct health;
 struct container_wait;

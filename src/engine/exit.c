@@ -135,6 +135,8 @@ static void exit_saved(void *arg, int r) {
 
     if (r < 0) {
         log_error("cannot save the end of a container", "container", s->id);
+        if (c)
+            container_save(c, NULL, NULL); /* is written as soon as it can be */
     } else if (!c || (!c->rec.running && !c->starting)) {
         auto_free char *dir = xasprintf("%s/containers/%s", s->engine->options.exec_root, s->id);
 

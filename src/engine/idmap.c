@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/idmap.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -181,4 +182,27 @@ void idmap_release(struct idmap *m, const char *owner, uint32_t base) {
     snprintf(name, sizeof name, "%u", base);
     if (is_held_by(m, name, owner))
         (void)unlinkat(m->dir, name, 0); /* at worst it is found stale later */
+}
+
+void idmap_sweep(struct idmap *m, const char *prefix,
+                 bool (*held)(void *arg, const char *owner, uint32_t base), void *arg) {
+    int copy = openat(m->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *de;
+
+    if (!d) {
+        fd_close(copy);
+        return; /* they are found stale later */
+    }
+    while ((de = readdir(d))) {
+        auto_buf owner = {.max = 4096};
+        uint64_t base;
+
+        if (str_to_u64(de->d_name, &base) < 0 || base > UINT32_MAX ||
+            io_read_file_at(m->dir, de->d_name, &owner) < 0 ||
+            !str_starts(buf_str(&owner), prefix) || held(arg, buf_str(&owner), (uint32_t)base))
+            continue;
+        (void)unlinkat(m->dir, de->d_name, 0); /* gone meanwhile: fine */
+    }
+    (void)closedir(d);
 }

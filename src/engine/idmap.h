@@ -7,6 +7,7 @@
  * again. Ranges come from the `fence` entries of /etc/subuid and /etc/subgid, else from 2^28 up,
  * clear of everybody else's entries.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -21,5 +22,9 @@ int idmap_lease(struct idmap *m, const char *owner, uint32_t *ret_base, struct e
 /* `heir` (another state directory) goes on using the range at base that `owner` holds: the lease
  * becomes its own. Nothing happens to somebody else's lease. -errno: it is still the owner's. */
 int idmap_pass_on(struct idmap *m, const char *owner, const char *heir, uint32_t base);
+/* Removes the leases of owners below the directory `prefix` (with its slash) that `held` does not
+ * know: their daemon died before it could. */
+void idmap_sweep(struct idmap *m, const char *prefix,
+                 bool (*held)(void *arg, const char *owner, uint32_t base), void *arg);
 /* Releases what `owner` holds at base; somebody else's lease stays. */
 void idmap_release(struct idmap *m, const char *owner, uint32_t base);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* rm: the process is gone, then the record, then the directory. */
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
@@ -8,6 +9,7 @@
 #include "engine/container.h"
 #include "engine/exec.h"
 #include "image/datadir.h"
+#include "image/tree.h"
 
 struct removal {
     struct container *c;
@@ -50,6 +52,7 @@ static void record_gone(void *arg, int r) {
     struct container *c = x->c;
     struct engine *eng = c->engine;
     auto_free char *dir = xasprintf("containers/%s", c->rec.id);
+    auto_free char *state_dir = container_state_dir(c);
     struct removal own = *x;
     auto_err e = ERR_INIT;
 
@@ -61,6 +64,7 @@ static void record_gone(void *arg, int r) {
         own.done(own.arg, &e);
         return;
     }
+    (void)tree_remove_at(AT_FDCWD, state_dir); /* there if its end could not be recorded */
     r = data_root_trash(eng->data_root, dir);
     if (r < 0)
         log_warn("cannot remove a container's directory; the next start tries again", "container",

@@ -375,6 +375,15 @@ static int fill_request(struct container *c, const struct joins *j, struct rt_re
     return r;
 }
 
+static int write_runtime(const struct container *c, const char *state_dir, struct err *e) {
+    auto_free char *path = xasprintf("%s/runtime", state_dir);
+    auto_free char *doc = field_to_text(&container_runtime_table, &c->rec);
+    auto_fd fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int r = fd < 0 ? -errno : io_write_all(fd, doc, strlen(doc));
+
+    return r < 0 ? err_sys(e, r, "cannot write %s", path) : 0;
+}
+
 static int spawn(struct container *c, struct err *e) {
     auto_free char *state_dir = container_state_dir(c);
     struct joins j = {0};
@@ -392,6 +401,8 @@ static int spawn(struct container *c, struct err *e) {
         r = choose_userns(c, &j, state_dir, e);
     if (r == 0)
         r = fill_request(c, &j, &q, e);
+    if (r == 0)
+        r = write_runtime(c, state_dir, e);
     if (r == 0) {
         fds.net = j.net ? j.net->pidfd : -1;
         fds.ipc = j.ipc ? j.ipc->pidfd : -1;
