@@ -109,6 +109,8 @@ _Noreturn void setup_main(const struct rt_host *host, int conn, int request, con
     if (r >= 0)
         r = read_request(request, &s->request, &e);
     fd_close(request);
+    if (r >= 0)
+        r = setup_open_state(s, &e);
     if (r >= 0) {
         if (str_eq(s->request.op, "create"))
             r = setup_create(s, &kind, &e);

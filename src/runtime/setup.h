@@ -72,6 +72,10 @@ int setup_clone(struct setup *s, struct err *e);
 void setup_privileged_settings(struct setup *s);
 /* Serves B's messages until it has executed the program; its error otherwise. */
 int setup_wait_for_exec(struct setup *s, enum sync_kind *kind, struct err *e);
+/* Opens the state directory that this start was given, first of all. A start whose daemon has gone
+ * ends here: the next daemon removes the directory and may make another for a start of its own.
+ * Later on the descriptor alone is used, so that nothing can be written into that one. */
+int setup_open_state(struct setup *s, struct err *e);
 /* pid file and socket; while B is at work. */
 int setup_prepare_monitor(struct setup *s, struct err *e);
 /* STARTED, and execution of the monitor. Returns on failure only. */

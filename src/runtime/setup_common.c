@@ -50,6 +50,7 @@ int setup_seccomp_load(struct setup *s, struct err *e) {
 /* ---- clone --------------------------------------------------------------------------------- */
 
 static _Noreturn void start_first_process(struct setup *s) {
+    s->state_dir = fd_close(s->state_dir); /* A's alone */
     if (s->is_exec)
         init_exec(s);
     init_create(s);

@@ -2,6 +2,7 @@
 /* The end of a set-up process: it tells that the container runs and becomes its monitor. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -116,12 +117,19 @@ static int tell_started(const struct setup *s) {
     return fdpass_send(s->conn, &m, sizeof(m), &s->pidfd, 1);
 }
 
+int setup_open_state(struct setup *s, struct err *e) {
+    const char *path = str_or_empty(s->request.state_dir);
+    struct pollfd conn = {.fd = s->conn};
+    s->state_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->state_dir < 0)
+        return err_sys(e, errno, "failed to open the state directory %s", path);
+    if (poll(&conn, 1, 0) > 0 && (conn.revents & (POLLHUP | POLLERR)))
+        return err_set(e, ERR_UNAVAILABLE, "the daemon that asked for this process has ended");
+    return 0;
+}
+
 int setup_prepare_monitor(struct setup *s, struct err *e) {
     const struct rt_request *req = &s->request;
-    s->state_dir = open(str_or_empty(req->state_dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->state_dir < 0)
-        return err_sys(e, errno, "failed to open the state directory %s",
-                       str_or_empty(req->state_dir));
     if (access(req->monitor, X_OK) < 0)
         return err_sys(e, errno, "failed to find the monitor %s", req->monitor);
     (void)unlinkat(s->state_dir, "exit", 0); /* of an earlier start: it would be believed */

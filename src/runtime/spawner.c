@@ -65,7 +65,8 @@ int spawner_serve(int control) {
                 close(control);
                 setup_main(&host, fds[SPAWN_FD_CONN], fds[SPAWN_FD_REQUEST], join);
             }
-            /* No process: the end of conn tells the daemon. */
+            if (pid < 0)
+                setup_tell_no_process(fds[SPAWN_FD_CONN], errno);
         }
         for (size_t i = 0; i < n; i++)
             close(fds[i]);

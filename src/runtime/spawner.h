@@ -25,3 +25,5 @@ int spawner_seal_self(char *const *argv);
 /* The set-up process: carries out the request and becomes the monitor, or reports and ends. Takes
  * the descriptors. join: net, ipc, pid, exec, each -1 or a pidfd. */
 _Noreturn void setup_main(const struct rt_host *host, int conn, int request, const int join[4]);
+/* Instead of it, when there is no process to run it (a full process table): tells that on conn. */
+void setup_tell_no_process(int conn, int errnum);
