@@ -66,7 +66,7 @@ struct ps_process {
         policy;
     uint64_t flags, minflt, majflt, cpu_ticks, start_ticks, vsize, rss_pages, code_start, code_end;
     uint32_t uids[PS_IDS], gids[PS_IDS];
-    uint64_t locked_kib, pending, blocked, ignored, caught;
+    uint64_t locked_kib, data_kib, stack_kib, pending, blocked, ignored, caught;
     char *groups; /* owned: numbers between blanks */
     char *tree;   /* borrowed: what is drawn before the command, or NULL */
 };

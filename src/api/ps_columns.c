@@ -191,6 +191,7 @@ NUMBER_COLUMN(minflt, "%" PRIu64, c->p->minflt)
 NUMBER_COLUMN(majflt, "%" PRIu64, c->p->majflt)
 NUMBER_COLUMN(vsz, "%" PRIu64, c->p->vsize / 1024)
 NUMBER_COLUMN(rss, "%" PRIu64, c->p->rss_pages * c->host->page_kib)
+NUMBER_COLUMN(size, "%" PRIu64, c->p->data_kib + c->p->stack_kib) /* what could go to swap */
 NUMBER_COLUMN(sz, "%" PRIu64, c->p->vsize / 1024 / c->host->page_kib)
 NUMBER_COLUMN(pending, "%016" PRIx64, c->p->pending)
 NUMBER_COLUMN(blocked, "%016" PRIx64, c->p->blocked)
@@ -611,6 +612,7 @@ static const struct ps_column columns[] = {
     {"sigcatch", "CAUGHT", print_caught, ORDER_TEXT},
     {"sigignore", "IGNORED", print_ignored, ORDER_TEXT},
     {"sigmask", "BLOCKED", print_blocked, ORDER_TEXT},
+    {"size", "SIZE", print_size, ORDER_NUMBER},
     {"slice", "SLICE", print_nothing, ORDER_TEXT},
     {"spid", "SPID", print_tid, ORDER_NUMBER},
     {"start", "STARTED", print_start, ORDER_START},

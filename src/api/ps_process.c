@@ -102,6 +102,10 @@ void ps_status_parse(const char *text, struct ps_process *p) {
             parse_ids(v, p->gids);
         } else if ((v = str_after(line, "VmLck:"))) {
             p->locked_kib = strtoull(v, NULL, 10);
+        } else if ((v = str_after(line, "VmData:"))) {
+            p->data_kib = strtoull(v, NULL, 10);
+        } else if ((v = str_after(line, "VmStk:"))) {
+            p->stack_kib = strtoull(v, NULL, 10);
         } else if ((v = str_after(line, "Groups:"))) {
             free(p->groups);
             p->groups = xstrndup(v, end ? (size_t)(end - v) : strlen(v));

@@ -166,7 +166,7 @@ static void test_status(void **state) {
 
     (void)state;
     ps_status_parse("Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t10 20 \n"
-                    "VmLck:\t      64 kB\nSigPnd:\t0000000000000001\nShdPnd:\t0000000000000100\n"
+                    "VmLck:\t      64 kB\nVmData:\t     100 kB\nVmStk:\t     32 kB\nSigPnd:\t0000000000000001\nShdPnd:\t0000000000000100\n"
                     "SigBlk:\t0000000000010000\nSigIgn:\t8000000000000004\nSigCgt:\t02",
                     &p);
     assert_int_equal(p.uids[PS_REAL], 1);
@@ -174,6 +174,8 @@ static void test_status(void **state) {
     assert_int_equal(p.uids[PS_SAVED], 3);
     assert_int_equal(p.gids[PS_FILESYSTEM], 8);
     assert_int_equal(p.locked_kib, 64);
+    assert_int_equal(p.data_kib, 100);
+    assert_int_equal(p.stack_kib, 32);
     assert_true(p.pending == 0x101);
     assert_true(p.ignored == 0x8000000000000004);
     assert_true(p.caught == 2);
@@ -364,6 +366,9 @@ static void test_odd_processes(void **state) {
     x->p.state = 'Z';
     x->p.nice = 5;
     x->p.locked_kib = 4;
+    x->p.data_kib = 100;
+    x->p.stack_kib = 32;
+    cell(x, "size", 0, "132");
     x->p.threads = 1;
     x->p.session = 1;
     x->p.tpgid = -1;
