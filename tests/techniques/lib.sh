@@ -150,7 +150,7 @@ start_daemon() {
         --pidfile "$root/pid" --bridge "fencet${FENCE_SLOT:-0}t$number" \
         --bip "10.214.$((${FENCE_SLOT:-0} * 3 + number)).1/24" --nft-table "fence_test_${FENCE_SLOT:-0}_$number" \
         --cgroup-parent "/fence-test-${FENCE_SLOT:-0}-$number" --idmap-dir "$root/idmap" --group root \
-        --config-file "$root/daemon.json" --shutdown-timeout 2 "$@" >>"$DAEMON_LOG" 2>&1 </dev/null &
+        --config-file "$root/daemon.json" --shutdown-timeout 1 "$@" >>"$DAEMON_LOG" 2>&1 </dev/null &
     DAEMON_PID=$!
     DAEMON_PIDS[$name]=$DAEMON_PID
     end=$((SECONDS + 20))
