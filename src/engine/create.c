@@ -214,7 +214,7 @@ static int resolve_volumes(struct creation *x, struct err *e) {
             events_publish(x->engine->events, "volume", "create", v->name, &attrs);
             strmap_done(&attrs);
         }
-        if (v->fresh && !m->no_copy) {
+        if (v->fresh && !m->no_copy && str_empty(m->subpath)) {
             x->seeds = xreallocarray(x->seeds, x->seed_count + 1, sizeof *x->seeds);
             x->seeds[x->seed_count++] =
                 (struct seed){xstrdup(v->mountpoint), xstrdup(m->destination)};

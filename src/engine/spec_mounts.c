@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "engine/spec_internal.h"
+#include "runtime/request.h"
 
 static const struct {
     const char *destination, *type, *source, *options;
@@ -106,6 +107,9 @@ static void add_point(const struct spec_facts *f, const struct mount_point *p, s
         strv_add(&m->options, "ro");
     }
     strv_add(&m->options, propagation);
+    if (!str_empty(p->subpath)) {
+        strv_take(&m->options, xasprintf(RT_SUBPATH_OPTION "%s", p->subpath));
+    }
     map_ids(f, m);
     adjust_root_propagation(s, propagation);
 }

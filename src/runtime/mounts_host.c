@@ -10,9 +10,11 @@
 
 #include "base/alloc.h"
 #include "base/str.h"
+#include "runtime/request.h"
 #include "sys/clone.h"
 #include "sys/mountfd.h"
 #include "sys/mountinfo.h"
+#include "sys/path.h"
 
 #define PARTS_MAX 4096
 
@@ -94,12 +96,30 @@ static int set_bind_attributes(const struct mount_options *o, int fd, bool top, 
     return r;
 }
 
-static int open_bind_top(struct rt_mount *m, const char *source, bool whole_tree, struct stat *ret,
-                         int *ret_fd, struct err *e) {
+static const char *subpath_of(const struct rt_mount *m) {
+    strv_for_each(o, m->options.data) {
+        const char *path = str_after(o, RT_SUBPATH_OPTION);
+        if (path)
+            return path;
+    }
+    return NULL;
+}
+
+static int open_source(const char *source, const char *subpath) {
     auto_fd fd = open(source, O_PATH | O_CLOEXEC);
     if (fd < 0)
-        return err_sys(e, errno, "error mounting \"%s\" to rootfs at \"%s\": stat %s", source,
-                       m->destination, source);
+        return -errno;
+    /* Containers that have the volume may change it meanwhile. */
+    return subpath ? path_open_in(fd, subpath, O_PATH, 0) : take_fd(&fd);
+}
+
+static int open_bind_top(struct rt_mount *m, const char *source, bool whole_tree, struct stat *ret,
+                         int *ret_fd, struct err *e) {
+    const char *subpath = subpath_of(m);
+    auto_fd fd = open_source(source, subpath);
+    if (fd < 0)
+        return err_sys(e, fd, "error mounting \"%s\" to rootfs at \"%s\": stat %s%s%s", source,
+                       m->destination, source, subpath ? "/" : "", str_or_empty(subpath));
     if (fstat(fd, ret) < 0)
         return err_sys(e, errno, "stat %s", source);
     auto_fd mnt = sys_open_tree(fd, "", AT_EMPTY_PATH | (whole_tree ? AT_RECURSIVE : 0));
@@ -118,12 +138,14 @@ static int open_bind_top(struct rt_mount *m, const char *source, bool whole_tree
 
 /* The mounts below a directory, each by itself: a map is refused for a tree as soon as one of them
  * cannot have it. Later entries of the list may cover earlier ones, so the order is kept. */
-static int open_bind_below(struct rt_mount *m, const char *source, struct err *e) {
+static int open_bind_below(struct rt_mount *m, const char *source, int fd, struct err *e) {
     auto_mountinfo info = {0};
     int r = mountinfo_read(&info);
     if (r < 0)
         return err_sys(e, r, "failed to read the mount table");
-    auto_free char *real = realpath(source, NULL);
+    /* Of what is open: the names may lead elsewhere by now. */
+    char self[PATH_FD_MAX];
+    auto_free char *real = realpath(path_of_fd(fd, self), NULL);
     if (!real)
         return err_sys(e, errno, "realpath %s", source);
     const char *prefix = str_eq(real, "/") ? "" : real;
@@ -181,7 +203,7 @@ static int open_bind(struct rt_mount *m, bool mapped, struct err *e) {
     top->may_be_unmapped = !S_ISDIR(st.st_mode);
     /* Devices would be useless mapped (devtmpfs refuses anyway). */
     top->pseudo = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode) || on_pseudo(fd);
-    return m->options.recursive && S_ISDIR(st.st_mode) ? open_bind_below(m, source, e) : 0;
+    return m->options.recursive && S_ISDIR(st.st_mode) ? open_bind_below(m, source, fd, e) : 0;
 }
 
 static int open_cgroups(struct rt_mount *m, const struct cgroup *cgroup, struct err *e) {
@@ -248,7 +270,10 @@ static int open_shm_of(struct rt_mount *m, int join_ipc, struct err *e) {
     if (r < 0)
         return err_sys(e, r, "failed to enter the mount namespace of the container whose IPC "
                              "namespace is joined");
-    mnt = sys_open_tree(AT_FDCWD, "/dev/shm", 0);
+    /* Its owner decides what lies there: no link of its making may lead into a process of ours. */
+    auto_fd root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    auto_fd shm = root < 0 ? -errno : path_open_in(root, "/dev/shm", O_PATH | O_DIRECTORY, 0);
+    mnt = shm < 0 ? shm : sys_open_tree(shm, "", AT_EMPTY_PATH);
     r = sys_setns(home, CLONE_NEWNS);
     if (r < 0)
         return err_sys(e, r, "failed to return to the own mount namespace");

@@ -25,6 +25,10 @@ struct spawn_msg {
     uint32_t join_net, join_ipc, join_pid, join_exec;
 };
 
+/* Option of a bind: what is bound is the path that follows, below the source, which no link and no
+ * race can make it leave. */
+#define RT_SUBPATH_OPTION "fence.subpath="
+
 /* One interface in the container's network namespace. */
 struct rt_net {
     char *mode;     /* "none", "host", "join", "bridge" */
