@@ -11,12 +11,13 @@
 
 #include "base/alloc.h"
 #include "engine/container.h"
+#include "engine/idmap.h"
 #include "engine/userns.h"
 #include "wire/http_server.h"
 
 #define SOCKET_NAME "api.sock"
 
-static bool is_our_socket(const struct engine *eng, const char *path) {
+static bool is_our_socket(const struct engine *eng, const char *path, gid_t *ret_group) {
     struct stat st, ours;
 
     if (stat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
@@ -25,13 +26,15 @@ static bool is_our_socket(const struct engine *eng, const char *path) {
         const char *listener = str_after(label, "unix://");
 
         if (listener && stat(listener, &ours) == 0 && ours.st_dev == st.st_dev &&
-            ours.st_ino == st.st_ino)
+            ours.st_ino == st.st_ino) {
+            *ret_group = st.st_gid;
             return true;
+        }
     }
     return false;
 }
 
-static int open_socket(const char *state_dir, uid_t owner, int *ret_fd) {
+static int open_socket(const char *state_dir, uid_t owner, gid_t group, int *ret_fd) {
     auto_fd dir = open(state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     auto_fd fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -44,7 +47,7 @@ static int open_socket(const char *state_dir, uid_t owner, int *ret_fd) {
     if (n < 0 || (size_t)n >= sizeof sa.sun_path)
         return -ENAMETOOLONG;
     if (bind(fd, (struct sockaddr *)&sa, sizeof sa) < 0 ||
-        fchownat(dir, SOCKET_NAME, owner, owner, AT_SYMLINK_NOFOLLOW) < 0 ||
+        fchownat(dir, SOCKET_NAME, owner, group, AT_SYMLINK_NOFOLLOW) < 0 ||
         fchmodat(dir, SOCKET_NAME, 0660, 0) < 0 || listen(fd, SOMAXCONN) < 0)
         return -errno;
     *ret_fd = take_fd(&fd);
@@ -65,16 +68,20 @@ int api_socket_replace(struct container *c, struct oci_spec *spec, struct err *e
     for (size_t i = 0; i < spec->mounts.count; i++) {
         struct oci_mount *m = field_array_at(&spec->mounts, struct oci_mount, i);
         struct http_listener_options o = {.label = label};
+        gid_t group;
         int fd = -1, r = 0;
 
-        if (str_empty(m->source) || *m->source != '/' || !is_our_socket(c->engine, m->source))
+        if (str_empty(m->source) || *m->source != '/' ||
+            !is_our_socket(c->engine, m->source, &group))
             continue;
         if (!served) {
             /* The runtime maps owners of what it binds wherever the file system lets it: root there
              * is the container's. Elsewhere the bind shows the owner as it is. */
-            uid_t owner = userns_path_can(state_dir) ? 0 : (uid_t)c->rec.idmap_base;
+            uid_t base = userns_path_can(state_dir) ? 0 : (uid_t)c->rec.idmap_base;
 
-            r = open_socket(state_dir, owner, &fd);
+            /* The group is the number that our socket has: `--group-add` names it, and users of
+             * group 0, whom images have many, do not get in by that. */
+            r = open_socket(state_dir, base, base + (group < IDMAP_SIZE ? group : 0), &fd);
             if (r == 0)
                 r = http_server_listen(c->engine->server, fd, &o);
             if (r < 0)

@@ -61,7 +61,7 @@ static int clear_tmp(struct data_root *d) {
 }
 
 int data_root_open(const char *path, struct data_root **ret, struct err *e) {
-    int r = io_mkdir_all(path, 0711);
+    int r = io_mkdir_all(path, 0710);
     if (r < 0)
         return err_sys(e, r, "cannot make the data root %s", path);
     struct data_root *d = xnew(struct data_root);

@@ -10,7 +10,7 @@
 
 struct data_root;
 
-/* Makes the directories (0711 root, 0700 inside) and moves what a dead daemon left in tmp/ to
+/* Makes the directories (0710 root, 0700 inside) and moves what a dead daemon left in tmp/ to
  * trash/. */
 int data_root_open(const char *path, struct data_root **ret, struct err *e);
 void data_root_close(struct data_root *d);

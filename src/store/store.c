@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -440,6 +441,12 @@ static void close_db(struct store *s) {
     free(s);
 }
 
+static int make_private(const char *path) {
+    auto_fd fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    return fd < 0 || fchmod(fd, 0600) < 0 ? -errno : 0;
+}
+
 int store_open(struct loop *l, const char *path, struct store **ret, struct err *e) {
     static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
                                    "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -256;"
@@ -459,6 +466,14 @@ int store_open(struct loop *l, const char *path, struct store **ret, struct err 
     pthread_condattr_destroy(&monotonic);
     list_init(&s->late);
     s->reserve = xasprintf("%s-reserve", path);
+    /* It holds the environment of every container, passwords included. What SQLite puts beside it
+     * takes the mode of this file. */
+    r = make_private(path);
+    if (r < 0) {
+        err_sys(e, r, "cannot make the state database %s", path);
+        close_db(s);
+        return r;
+    }
     rc = sqlite3_open_v2(path, &s->db,
                          SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK)
