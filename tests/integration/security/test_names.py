@@ -130,7 +130,7 @@ def test_device_paths(daemon, api, inside):
             if api.request("POST", "/containers/%s/start" % a.json["Id"]).status == 204:
                 api.wait(a.json["Id"])
     assert not os.path.exists("/tmp/evil") and not os.path.exists("/evil")
-    assert leaks.mounts() == mounts and daemon.process.poll() is None
+    assert not [m for m in leaks.mounts() - mounts if daemon.root in m] and daemon.process.poll() is None
 
 
 @pytest.mark.parametrize("target", ["../../../tmp/evil", "/../../../tmp/evil", "/a/../../../../tmp/evil", "evil"])

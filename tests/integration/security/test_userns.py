@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from harness.wait import until
+
 TEXT = "The container uses the host's user namespace: "
 OPEN_TREE_CLONE, AT_EMPTY_PATH, AT_RECURSIVE = 1, 0x1000, 0x8000
 SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 428, 429, 442
@@ -101,9 +103,7 @@ def idmapped_mount(source, target):
 
     child = subprocess.Popen(["unshare", "-U", "sleep", "1000"])
     try:
-        for _ in range(1000):
-            if os.readlink("/proc/%d/ns/user" % child.pid) != os.readlink("/proc/self/ns/user"):
-                break
+        until(lambda: os.readlink("/proc/%d/ns/user" % child.pid) != os.readlink("/proc/self/ns/user"))
         for name in ("uid_map", "gid_map"):
             with open("/proc/%d/%s" % (child.pid, name), "w", encoding="ascii") as f:
                 f.write("0 1879048192 65536\n")
