@@ -11,7 +11,7 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	tools/deps
-	meson setup $(BUILD) --prefix=$(PREFIX) -Dbuildtype=release -Db_ndebug=false -Db_lto=false $(MESON_FLAGS)
+	meson setup $(BUILD) --prefix=$(PREFIX) -Dbuildtype=release -Doptimization=2 $(MESON_FLAGS)
 
 check:
 	./check
