@@ -143,6 +143,20 @@ def test_all_capabilities_are_clipped(inside, host):
     assert caps["CapBnd:"] == caps["CapEff:"] == held()
 
 
+def test_health_checks_have_no_more(api, probe_image):
+    """CVE-2022-24769 and the like: the third way into a container."""
+    cid = api.run(["sleep", "1000"], image=probe_image, Healthcheck={
+        "Test": ["CMD-SHELL", "grep -E '^(Cap|Seccomp:|Uid)' /proc/self/status >/h; ls /proc/self/fd >>/h; "
+                              "/probe state >>/h; env >>/h; mv /h /health"], "Interval": 1000000000})
+    until(lambda: api.exec(cid, ["test", "-e", "/health"])[0] == 0, 20)
+    out = api.exec(cid, ["cat", "/health"])[1]
+    caps = dict(l.split() for l in out.splitlines() if l.startswith("Cap"))
+    assert {int(caps[c], 16) for c in ("CapInh:", "CapAmb:")} == {0}
+    assert {int(caps[c], 16) for c in ("CapPrm:", "CapEff:", "CapBnd:")} == {DEFAULT_CAPS}
+    assert re.search(r"Seccomp:\s+2", out) and "umask 0022" in out
+    assert [l for l in out.splitlines() if l.startswith("fd")] == ["fd 0", "fd 1", "fd 2"]
+
+
 def test_capabilities_do_not_survive_a_user(inside):
     _, out = inside("grep ^Cap /proc/self/status", User="1000", host={"CapAdd": ["NET_ADMIN"]})
     caps = {l.split()[0]: int(l.split()[1], 16) for l in out.splitlines()}
