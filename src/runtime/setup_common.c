@@ -75,8 +75,9 @@ static int join_before_clone(struct setup *s, struct err *e) {
     return r < 0 ? err_sys(e, r, "failed to join the pid namespace") : 0;
 }
 
-/* The process between: joins, then makes B as a child of A. */
-static _Noreturn void between_main(struct setup *s) {
+/* The process between: joins, then makes B as a child of A. It reports on a socket of its own: B may
+ * be through, and have said so on its own, before we go on here. */
+static _Noreturn void between_main(struct setup *s, int report) {
     auto_err e = ERR_INIT;
     int r = join_before_clone(s, &e);
     if (r >= 0) {
@@ -87,14 +88,16 @@ static _Noreturn void between_main(struct setup *s) {
         };
         int pidfd = -1;
         pid_t pid = sys_clone(&c, &pidfd);
-        if (pid == 0)
+        if (pid == 0) {
+            fd_close(report);
             start_first_process(s);
-        r = pid < 0 ? pid : sync_send_pid(s->sync_child, pid, pidfd);
+        }
+        r = pid < 0 ? pid : sync_send_pid(report, pid, pidfd);
         if (r < 0)
             err_sys(&e, r, "failed to start a process in the joined namespaces");
     }
     if (r < 0)
-        (void)sync_send_error(s->sync_child, &e, SYNC_TEXT_PROCESS); /* A sees the end */
+        (void)sync_send_error(report, &e, SYNC_TEXT_PROCESS); /* A sees the end */
     _exit(r < 0);
 }
 
@@ -112,16 +115,21 @@ static int clone_between(struct setup *s, struct err *e) {
         .exit_signal = SIGCHLD,
         .cgroup_fd = s->is_exec ? cgroup_join_clone_fd(&s->cgroup_join) : -1,
     };
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(e, errno, "socketpair");
+    auto_fd report = pair[0], theirs = pair[1];
     pid_t between = sys_clone(&c, NULL);
     if (between < 0)
         return err_sys(e, between, "fork");
     if (between == 0)
-        between_main(s);
+        between_main(s, take_fd(&theirs));
     struct sync_msg m;
     int fd = -1;
-    /* Our copy of B's end stays open until we know whether there is a B: poll for the child. */
+    /* Without our copies the sockets end with those who write to them. */
+    theirs = fd_close(theirs);
     s->sync_child = fd_close(s->sync_child);
-    int r = sync_recv(s->sync, &m, &fd);
+    int r = sync_recv(report, &m, &fd);
     while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
         ;
     if (r > 0 && m.type == SYNC_PID && fd >= 0) {
