@@ -448,9 +448,11 @@ static int make_private(const char *path) {
 }
 
 int store_open(struct loop *l, const char *path, struct store **ret, struct err *e) {
-    static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                                   "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -256;"
-                                   "PRAGMA locking_mode = EXCLUSIVE;";
+    /* The lock first: alone, SQLite keeps the log's index in memory and not in a file, which a full
+     * disk has no room for. */
+    static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
+                                   "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;"
+                                   "PRAGMA cache_size = -256;";
     struct store *s = xnew(struct store);
     pthread_condattr_t monotonic;
     pthread_attr_t attr;
