@@ -66,8 +66,11 @@ static void done(void *arg, int r) {
     if (r == 0)
         (void)image_register(m->engine->images, &m->bundle, 0, &i, NULL, &m->error); /* i tells */
     if (!i) {
+        struct engine *eng = m->engine;
+
         call_error(m->call, &m->error);
         committing_free(m);
+        engine_empty_trash(eng); /* the layer that was begun */
         return;
     }
     if (m->tag) {

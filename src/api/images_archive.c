@@ -143,11 +143,13 @@ static int write_end(struct job *j, void *arg) {
 
 static void all_written(void *arg, int r) {
     struct loading *l = arg;
+    struct engine *eng = l->engine;
 
     (void)r; /* the images are there, whether the client heard of it or not */
     call_worker_end(l->call, l->io, 200, &l->error);
-    engine_sync_layers(l->engine);
+    engine_sync_layers(eng);
     loading_free(l);
+    engine_empty_trash(eng); /* layers that were not used, or not finished */
 }
 
 static void register_one(struct loading *l, size_t item) {
