@@ -16,6 +16,10 @@ static void no_swarm(struct api_call *c) {
                 "join\" to connect this node to swarm and try again.");
 }
 
+static void not_in_swarm(struct api_call *c) {
+    call_errorf(c, ERR_UNAVAILABLE, "This node is not part of a swarm");
+}
+
 static void no_plugins(struct api_call *c) {
     call_text(c, 200, "application/json", "[]\n");
 }
@@ -33,7 +37,7 @@ const struct route routes_absent[] = {
     SWARM("GET", "/swarm"),
     SWARM("POST", "/swarm/init"),
     SWARM("POST", "/swarm/join"),
-    SWARM("POST", "/swarm/leave"),
+    {"POST", "/swarm/leave", 0, not_in_swarm},
     SWARM("POST", "/swarm/update"),
     SWARM("GET", "/swarm/unlockkey"),
     SWARM("POST", "/swarm/unlock"),

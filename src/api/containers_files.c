@@ -22,12 +22,14 @@ struct files {
     struct engine *engine;
     struct http_io *io;
     char id[ID_LEN + 1];
+    char *mount_name;  /* root is a mount of a stopped container, with this name in it */
     char *dir;         /* containers/<id> */
     char **lower;      /* for a stopped container */
     int root;          /* of a running one: /proc/PID/root; else -1 until the worker mounts it */
     uint64_t id_base;  /* owners at root are shifted by this */
     bool writes;
     /* the request */
+    char *name;        /* of the container, as the client wrote it */
     char *path, *user; /* user: owner of what is put, or NULL */
     struct cp_put_options put;
     struct err error;
@@ -37,7 +39,9 @@ struct files {
 static void files_free(struct files *f) {
     fd_close(f->root);
     free(f->dir);
+    free(f->mount_name);
     strv_free(f->lower);
+    free(f->name);
     free(f->path);
     free(f->user);
     err_done(&f->error);
@@ -56,6 +60,7 @@ static struct files *files_new(struct api_call *c, struct container *x, bool wri
     f->root = -1;
     f->writes = writes;
     memcpy(f->id, x->rec.id, sizeof f->id);
+    f->name = xstrdup(call_param(c, 0));
     f->dir = container_dir(x);
     if (x->rec.running && x->pidfd >= 0) {
         auto_free char *path = xasprintf("/proc/%lld/root", (long long)x->rec.pid);
@@ -76,6 +81,45 @@ static struct files *files_new(struct api_call *c, struct container *x, bool wri
     return f;
 }
 
+/* The volume or bind that a path of the container lies in, or NULL; *ret_rest is what follows its
+ * destination in `clean`. */
+static const struct mount_point *mount_of(const struct container *x, const char *clean,
+                                          const char **ret_rest) {
+    const struct mount_point *best = NULL;
+
+    for (size_t i = 0; i < x->rec.mounts.count; i++) {
+        const struct mount_point *m = field_array_at(&x->rec.mounts, struct mount_point, i);
+        const char *rest = str_after(clean, m->destination);
+
+        if (rest && (*rest == '\0' || *rest == '/') &&
+            (!best || strlen(m->destination) > strlen(best->destination))) {
+            best = m;
+            *ret_rest = rest;
+        }
+    }
+    return best;
+}
+
+/*
+ * Nothing is mounted in a stopped container: a path in one of its volumes or binds is looked up in
+ * the source. (The parts of a path before it are not followed through links.)
+ */
+static void files_set_path(struct files *f, const struct container *x, const char *path) {
+    auto_free char *clean = path_clean(path);
+    const char *rest, *suffix = str_ends(path, "/.") ? "/." : str_ends(path, "/") ? "/" : "";
+    const struct mount_point *m = f->root < 0 ? mount_of(x, clean, &rest) : NULL;
+
+    f->path = xstrdup(path);
+    if (!m || str_eq(m->type, "tmpfs"))
+        return;
+    f->root = open(m->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (f->root < 0)
+        return; /* a single file: what is under it is shown */
+    free(f->path);
+    f->path = xasprintf("%s%s", *rest || *suffix ? rest : "/", suffix);
+    f->mount_name = xstrdup(strrchr(m->destination, '/') + 1);
+}
+
 /* On the worker: the root of a stopped container is a detached mount. */
 static int files_root(struct files *f, struct cp_root *ret) {
     auto_free char *upper = xasprintf("%s/diff", f->dir), *work = xasprintf("%s/work", f->dir);
@@ -92,7 +136,8 @@ static int files_root(struct files *f, struct cp_root *ret) {
     }
     *ret = (struct cp_root){.fd = f->root,
                             .id_base = f->id_base,
-                            .id_size = f->id_base ? IDMAP_SIZE : 0};
+                            .id_size = f->id_base ? IDMAP_SIZE : 0,
+                            .name = f->mount_name};
     return 0;
 }
 
@@ -220,7 +265,7 @@ static int archive_get(struct job *j, void *arg) {
 
     (void)j;
     if (r == 0)
-        r = cp_open(&root, f->id, f->path, &s, &f->error);
+        r = cp_open(&root, f->name, f->path, &s, &f->error);
     if (r == 0) {
         auto_free char *json = cp_stat_json(cp_source_stat(s));
         auto_free char *stat = base64(json);
@@ -257,7 +302,7 @@ static void archive_read(struct api_call *c, bool tell) {
     f = files_new(c, x, false);
     if (!f)
         return;
-    f->path = xstrdup(path);
+    files_set_path(f, x, path);
     if (tell)
         container_event(x, "archive-path", NULL);
     run_with_io(f, archive_get);
@@ -291,7 +336,7 @@ void containers_copy(struct api_call *c) {
     } else {
         f = files_new(c, x, false);
         if (f) {
-            f->path = xstrdup(path);
+            files_set_path(f, x, path);
             container_event(x, "copy", NULL);
             run_with_io(f, archive_get);
         }
@@ -326,28 +371,14 @@ static int archive_put(struct job *j, void *arg) {
     (void)j;
     if (r == 0 && !str_empty(f->user))
         r = resolve_owner(f, root.fd);
-    return r < 0 ? r : cp_put(&root, f->id, f->path, http_io_body(f->io), &f->put, &f->error);
-}
-
-/* A read-only root or volume refuses before anything is read. */
-static bool destination_is_writable(const struct container *x, const char *path) {
-    const struct mount_point *best = NULL;
-    auto_free char *clean = path_clean(path);
-
-    for (size_t i = 0; i < x->rec.mounts.count; i++) {
-        const struct mount_point *m = field_array_at(&x->rec.mounts, struct mount_point, i);
-        const char *rest = str_after(clean, m->destination);
-
-        if (rest && (*rest == '\0' || *rest == '/') &&
-            (!best || strlen(m->destination) > strlen(best->destination)))
-            best = m;
-    }
-    return best ? best->rw : !x->rec.host.readonly_rootfs;
+    return r < 0 ? r : cp_put(&root, f->name, f->path, http_io_body(f->io), &f->put, &f->error);
 }
 
 void containers_archive_put(struct api_call *c) {
     struct container *x = call_container(c);
-    const char *path = call_query(c, "path");
+    const char *path = call_query(c, "path"), *rest;
+    const struct mount_point *m;
+    auto_free char *clean = NULL;
     struct files *f;
 
     if (!x)
@@ -356,16 +387,18 @@ void containers_archive_put(struct api_call *c) {
         call_errorf(c, ERR_INVALID, "missing parameter: path");
         return;
     }
-    if (!destination_is_writable(x, path)) {
-        call_errorf(c, ERR_FORBIDDEN,
-                    x->rec.host.readonly_rootfs ? "container rootfs is marked read-only"
-                                                : "mounted volume is marked read-only");
+    /* A read-only root or volume refuses before anything is read. */
+    clean = path_clean(path);
+    m = mount_of(x, clean, &rest);
+    if (m ? !m->rw : x->rec.host.readonly_rootfs) {
+        call_errorf(c, ERR_FORBIDDEN, "%s is marked read-only",
+                    m ? "mounted volume" : "container rootfs");
         return;
     }
     f = files_new(c, x, true);
     if (!f)
         return;
-    f->path = xstrdup(path);
+    files_set_path(f, x, path);
     f->put.no_overwrite_dir_non_dir = call_query_bool(c, "noOverwriteDirNonDir", false);
     if (call_query_bool(c, "copyUIDGID", false))
         f->user = xstrdup_null(x->rec.config.user);

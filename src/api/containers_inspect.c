@@ -125,7 +125,7 @@ static void emit(const struct container *c, const struct show_size *size, struct
     auto_free char *hostname = xasprintf("%s/hostname", dir), *hosts = xasprintf("%s/hosts", dir);
     auto_free char *log = container_log_path(c);
     auto_strv execs = exec_ids(c);
-    bool started = c->rec.has_been_started;
+    bool started = c->rec.has_been_started || !str_empty(c->rec.error); /* the files were made */
     char text[TIME_TEXT_MAX];
 
     jw_object(w);

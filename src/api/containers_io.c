@@ -89,7 +89,7 @@ static int log_options(struct api_call *c, struct container *x, struct log_read_
     o->want_stderr = call_query_bool(c, "stderr", false);
     if (!o->want_stdout && !o->want_stderr)
         return err_set(e, ERR_INVALID, "Bad parameters: you must choose at least one stream");
-    if (!str_eq(x->rec.host.log_config.type, "json-file"))
+    if (str_eq(x->rec.host.log_config.type, "none"))
         return err_set(e, ERR_NOT_IMPLEMENTED,
                        "configured logging driver does not support reading");
     r = time_query(c, "since", &o->since_ns, e);

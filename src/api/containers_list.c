@@ -41,7 +41,30 @@ static int check_values(const struct filters *f, const char *key, const char *co
         for (const char *const *a = allowed; *a && !ok; a++)
             ok = str_eq(*a, v);
         if (!ok)
-            return err_set(e, ERR_INVALID, "Unrecognised filter value for %s: %s", key, v);
+            return str_eq(key, "status")
+                       ? err_set(e, ERR_INVALID, "invalid filter 'status=%s'", v)
+                       : err_set(e, ERR_INVALID, "Unrecognised filter value for %s: %s", key, v);
+    }
+    return 0;
+}
+
+/* "80", "80/udp", "8000-8080": the numbers are checked before anything is compared with them. */
+static int check_ports(const struct filters *f, const char *key, struct err *e) {
+    strv_for_each(v, filters_get(f, key)) {
+        auto_free char *range = xstrndup(v, strcspn(v, "/"));
+        auto_strv ends = str_split(range, '-');
+        size_t n = strv_len(ends);
+        uint64_t port;
+
+        if (n > 2)
+            return err_set(e, ERR_INVALID, "error while looking up for %s %s: invalid port range",
+                           key, v);
+        strv_for_each(end, ends)
+            if (str_to_u64(end, &port) < 0 || port > UINT16_MAX)
+                return err_set(e, ERR_INVALID,
+                               "error while looking up for %s %s: strconv.ParseUint: parsing "
+                               "\"%s\": invalid syntax",
+                               key, v, end);
     }
     return 0;
 }
@@ -62,12 +85,19 @@ static int find_limits(struct listing *l, struct err *e) {
         int64_t code;
 
         if (str_to_i64(v, &code) < 0)
-            return err_set(e, ERR_INVALID, "invalid filter 'exited=%s'", v);
+            return err_set(e, ERR_INVALID, "strconv.Atoi: parsing \"%s\": invalid syntax", v);
     }
     {
+        bool is_task;
         int r = check_values(&l->filters, "status", statuses, e);
 
-        return r < 0 ? r : check_values(&l->filters, "health", healths, e);
+        if (r == 0)
+            r = check_values(&l->filters, "health", healths, e);
+        if (r == 0)
+            r = filters_bool(&l->filters, "is-task", false, &is_task, e);
+        if (r == 0)
+            r = check_ports(&l->filters, "expose", e);
+        return r < 0 ? r : check_ports(&l->filters, "publish", e);
     }
 }
 

@@ -36,50 +36,81 @@ static int check_policy(const struct container *x, const struct restart_policy *
     return restart_policy_validate(p, e);
 }
 
-/* `fresh` is the container's configuration with the body's members over it: what the body does not
- * name keeps its value. Docker takes zero for "not given" here. */
-static void keep_zeroes(struct host_config *fresh, const struct host_config *old) {
-#define KEEP(m)                                                                                    \
-    if (fresh->m == 0)                                                                             \
-    fresh->m = old->m
-    KEEP(cpu_shares);
-    KEEP(memory);
-    KEEP(nano_cpus);
-    KEEP(blkio_weight);
-    KEEP(cpu_period);
-    KEEP(cpu_quota);
-    KEEP(cpu_realtime_period);
-    KEEP(cpu_realtime_runtime);
-    KEEP(kernel_memory);
-    KEEP(memory_reservation);
-    KEEP(memory_swap);
-#undef KEEP
-    if (str_empty(fresh->cpuset_cpus))
-        str_set(&fresh->cpuset_cpus, old->cpuset_cpus);
-    if (str_empty(fresh->cpuset_mems))
-        str_set(&fresh->cpuset_mems, old->cpuset_mems);
-    if (str_empty(fresh->restart_policy.name)) {
-        str_set(&fresh->restart_policy.name, old->restart_policy.name);
-        fresh->restart_policy.maximum_retry_count = old->restart_policy.maximum_retry_count;
+/* What an update may name. Docker takes zero for "not given". */
+#define UPDATED(X)                                                                                 \
+    X(cpu_shares)                                                                                  \
+    X(memory)                                                                                      \
+    X(nano_cpus)                                                                                   \
+    X(blkio_weight)                                                                                \
+    X(cpu_period)                                                                                  \
+    X(cpu_quota)                                                                                   \
+    X(cpu_realtime_period)                                                                         \
+    X(cpu_realtime_runtime)                                                                        \
+    X(kernel_memory)                                                                               \
+    X(memory_reservation)                                                                          \
+    X(memory_swap)
+
+static void merge(struct host_config *to, const struct host_config *asked) {
+#define TAKE(m)                                                                                    \
+    if (asked->m != 0)                                                                             \
+        to->m = asked->m;
+    UPDATED(TAKE)
+#undef TAKE
+    if (asked->pids_limit.set)
+        to->pids_limit = asked->pids_limit;
+    if (!str_empty(asked->cpuset_cpus))
+        str_set(&to->cpuset_cpus, asked->cpuset_cpus);
+    if (!str_empty(asked->cpuset_mems))
+        str_set(&to->cpuset_mems, asked->cpuset_mems);
+    if (!str_empty(asked->restart_policy.name)) {
+        str_set(&to->restart_policy.name, asked->restart_policy.name);
+        to->restart_policy.maximum_retry_count = asked->restart_policy.maximum_retry_count;
     }
+}
+
+/* What does not fit what the container has, in Docker's words. */
+static int check_conflicts(const struct container *x, const struct host_config *asked,
+                           struct err *e) {
+    const struct host_config *old = &x->rec.host;
+    const char *why = NULL;
+
+    if (asked->nano_cpus > 0 && old->cpu_period > 0)
+        why = "Conflicting options: Nano CPUs cannot be updated as CPU Period has already been set";
+    else if (asked->nano_cpus > 0 && old->cpu_quota > 0)
+        why = "Conflicting options: Nano CPUs cannot be updated as CPU Quota has already been set";
+    else if (asked->cpu_quota > 0 && old->nano_cpus > 0)
+        why = "Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set";
+    else if (asked->cpu_period > 0 && old->nano_cpus > 0)
+        why = "Conflicting options: CPU Period cannot be updated as NanoCPUs has already been set";
+    else if (asked->memory > 0 && asked->memory_swap == 0 && old->memory_swap > 0 &&
+             asked->memory > old->memory_swap)
+        why = "Memory limit should be smaller than already set memoryswap limit, update the "
+              "memoryswap at the same time";
+    return why ? err_set(e, ERR_INVALID, "Cannot update container %s: %s", x->rec.id, why) : 0;
 }
 
 static int update(struct container *x, struct json_object *body, char ***warnings,
                   struct err *e) {
-    struct host_config fresh;
+    struct host_config asked, fresh;
     struct host_facts facts = {0};
+    auto_strv repeated = NULL; /* of what the container has had before */
     int r;
 
     host_facts_detect(&facts);
+    field_init(&host_config_table, &asked);
     field_init(&host_config_table, &fresh);
-    field_copy(&host_config_table, &fresh, &x->rec.host);
-    r = field_parse(&host_config_table, body, &fresh, "", e);
-    if (r == 0) {
-        keep_zeroes(&fresh, &x->rec.host);
-        r = check_policy(x, &fresh.restart_policy, e);
-    }
+    r = field_parse(&host_config_table, body, &asked, "", e);
     if (r == 0)
-        r = host_resources_validate(&fresh, &facts, true, warnings, e);
+        r = check_policy(x, &asked.restart_policy, e);
+    if (r == 0)
+        r = host_resources_validate(&asked, &facts, true, warnings, e);
+    if (r == 0)
+        r = check_conflicts(x, &asked, e);
+    if (r == 0) {
+        field_copy(&host_config_table, &fresh, &x->rec.host);
+        merge(&fresh, &asked);
+        r = host_resources_validate(&fresh, &facts, true, &repeated, e);
+    }
     if (r == 0 && x->rec.running) {
         r = apply_running(x, &fresh, e);
         if (r < 0)
@@ -91,6 +122,7 @@ static int update(struct container *x, struct json_object *body, char ***warning
     } else {
         field_done(&host_config_table, &fresh);
     }
+    field_done(&host_config_table, &asked);
     return r;
 }
 

@@ -393,7 +393,8 @@ static int complete(struct daemon_options *o, struct err *e) {
         return err_set(e, ERR_INVALID, "--userns-fallback must be \"warn\" or \"refuse\"");
     if (o->log_format && !str_eq(o->log_format, "text") && !str_eq(o->log_format, "json"))
         return err_set(e, ERR_INVALID, "unknown log format: %s", o->log_format);
-    if (!str_eq(o->log_driver, "json-file") && !str_eq(o->log_driver, "none"))
+    if (!str_eq(o->log_driver, "json-file") && !str_eq(o->log_driver, "local") &&
+        !str_eq(o->log_driver, "none"))
         return err_set(e, ERR_INVALID, "--log-driver=%s is not supported yet", o->log_driver);
     if (*o->data_root != '/' || *o->exec_root != '/')
         return err_set(e, ERR_INVALID, "--data-root and --exec-root must be absolute paths");

@@ -32,7 +32,7 @@ static void create(struct api_call *c) {
     if (r == 0)
         r = detach_keys_parse(config.detach_keys, keys, &keys_len, &e);
     if (r == 0)
-        r = exec_create(x, &config, &made, &e);
+        r = exec_create(x, call_param(c, 0), &config, &made, &e);
     json_object_put(parsed);
     field_done(&exec_config_table, &config);
     if (r < 0) {
@@ -180,7 +180,7 @@ static void inspect(struct api_call *c) {
     jw_kbool(&w, "OpenStdin", x->config.attach_stdin);
     jw_kbool(&w, "OpenStderr", x->config.attach_stderr);
     jw_kbool(&w, "OpenStdout", x->config.attach_stdout);
-    jw_kbool(&w, "CanRemove", x->has_exit);
+    jw_kbool(&w, "CanRemove", false); /* dockerd: true for what its collector is about to take */
     jw_kstr(&w, "ContainerID", x->container_id);
     jw_kstr(&w, "DetachKeys", "");
     jw_kint(&w, "Pid", x->pid);

@@ -353,12 +353,13 @@ static enum image_use check_use(void *arg, const struct image *i, const char *re
     struct engine *eng = arg;
     enum image_use use = IMAGE_UNUSED;
 
+    (void)ref;
     map_for_each(it, &eng->containers) {
         const struct container *c = it->value;
         static char id[ID_SHORT_LEN + 1];
 
-        if (!str_eq(c->rec.image_id, i->id) || (ref && !str_eq(c->rec.config.image, ref)))
-            continue;
+        if (!str_eq(c->rec.image_id, i->id))
+            continue; /* whatever name it was created by */
         memcpy(id, c->rec.id, ID_SHORT_LEN);
         *ret_container = id;
         if (container_is_running(c))

@@ -148,7 +148,6 @@ void router_handle(void *arg, struct http_req *req) {
     struct engine *eng = arg;
     struct api_call *c = call_new(eng, req);
     const char *method = http_req_method(req), *path;
-    bool other_method = false;
     auto_err e = ERR_INIT;
 
     if (split_version(http_req_path(req), &path, &c->version, &e) < 0) {
@@ -166,7 +165,6 @@ void router_handle(void *arg, struct http_req *req) {
             if (!fits(r->pattern, path, params, 0))
                 continue;
             if (!str_eq(r->method, method)) {
-                other_method = true;
                 for (int i = 0; i < API_PARAMS_MAX; i++)
                     free(params[i]);
                 continue;
@@ -176,8 +174,5 @@ void router_handle(void *arg, struct http_req *req) {
             dispatch(c, req);
             return;
         }
-    if (other_method)
-        call_text(c, 405, "text/plain; charset=utf-8", "");
-    else
-        call_errorf(c, ERR_NOT_FOUND, "page not found");
+    call_errorf(c, ERR_NOT_FOUND, "page not found"); /* a wrong method as well: dockerd's router */
 }

@@ -147,6 +147,7 @@ static void emit_plugins(struct jw *w) {
     jw_key(w, "Log");
     jw_array(w);
     jw_str(w, "json-file");
+    jw_str(w, "local");
     jw_str(w, "none");
     jw_end_array(w);
     jw_end_object(w);

@@ -22,14 +22,10 @@ static void emit(const struct volume *v, int64_t size, struct jw *w) {
     jw_kstr(w, "Mountpoint", v->mountpoint);
     jw_kstr(w, "Name", v->name);
     jw_key(w, "Options");
-    if (v->options.count == 0) {
-        jw_null(w);
-    } else {
-        jw_object(w);
-        strmap_for_each(o, &v->options)
-            jw_kstr(w, o->key, o->value);
-        jw_end_object(w);
-    }
+    jw_object(w);
+    strmap_for_each(o, &v->options)
+        jw_kstr(w, o->key, o->value);
+    jw_end_object(w);
     jw_kstr(w, "Scope", "local");
     if (size >= 0) {
         jw_key(w, "UsageData");

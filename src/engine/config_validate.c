@@ -192,22 +192,26 @@ static int check_sysctls(const struct host_config *h, struct err *e) {
 }
 
 /* ---- logging ------------------------------------------------------------------------------- */
-static int check_json_file(const struct strmap *config, struct err *e) {
+/* Of both drivers that keep files; "local" knows the first three options only. */
+static int check_files(const struct strmap *config, const char *driver, struct err *e) {
     static const char *const keys[] = {"max-file",     "max-size", "compress",  "labels",
                                        "labels-regex", "env",      "env-regex", "tag"};
+    const bool local = str_eq(driver, "local"); /* rotates by default */
+    const size_t known_keys = local ? 3 : COUNT(keys);
     const char *size = strmap_get(config, "max-size"), *files = strmap_get(config, "max-file");
     const char *compress = strmap_get(config, "compress");
-    int64_t bytes = -1, count = 1;
+    int64_t bytes = local ? 1 : -1, count = local ? 2 : 1;
     bool yes = false;
 
     strmap_for_each(o, config) {
         bool known = str_eq(o->key, "mode") || str_eq(o->key, "max-buffer-size");
 
-        for (size_t i = 0; i < COUNT(keys); i++) {
+        for (size_t i = 0; i < known_keys; i++) {
             known = known || str_eq(o->key, keys[i]);
         }
         if (!known) {
-            return err_set(e, ERR_INVALID, "unknown log opt '%s' for json-file log driver", o->key);
+            return err_set(e, ERR_INVALID, "unknown log opt '%s' for %s log driver", o->key,
+                           driver);
         }
     }
     if (size && !str_eq(size, "-1")) { /* dockerd's spelling of unlimited */
@@ -256,12 +260,12 @@ static int check_log(const struct log_config *l, struct err *e) {
         return err_set(e, ERR_INVALID, "error parsing option max-buffer-size: invalid size: '%s'",
                        buffer);
     }
-    if (!str_empty(l->type) && !str_eq(l->type, "json-file")) {
+    if (!str_empty(l->type) && !str_eq(l->type, "json-file") && !str_eq(l->type, "local")) {
         return err_set(e, ERR_INVALID,
                        "error looking up logging plugin %s: plugin \"%s\" not found", l->type,
                        l->type);
     }
-    return check_json_file(&l->config, e);
+    return check_files(&l->config, str_empty(l->type) ? "json-file" : l->type, e);
 }
 
 /* ---- modes --------------------------------------------------------------------------------- */

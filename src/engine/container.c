@@ -125,8 +125,10 @@ struct container *container_find(struct engine *eng, const char *ref, struct err
                 found = it->value;
             }
     }
-    if (!found)
-        (void)err_set(e, ERR_NOT_FOUND, "No such container: %s", str_or_empty(ref));
+    if (!found && str_empty(ref))
+        (void)err_set(e, ERR_INVALID, "invalid name or ID supplied: \"\""); /* sets */
+    else if (!found)
+        (void)err_set(e, ERR_NOT_FOUND, "No such container: %s", ref); /* sets */
     return found;
 }
 

@@ -73,8 +73,8 @@ static void event(struct exec *x, const char *action, bool with_command, const c
         container_event(c, full, "execID", x->id, NULL);
 }
 
-int exec_create(struct container *c, struct exec_config *config, struct exec **ret,
-                struct err *e) {
+int exec_create(struct container *c, const char *name, struct exec_config *config,
+                struct exec **ret, struct err *e) {
     struct exec *x;
 
     if (c->rec.restarting)
@@ -85,7 +85,7 @@ int exec_create(struct container *c, struct exec_config *config, struct exec **r
         return err_set(e, ERR_CONFLICT, "Container %s is not running", c->rec.id);
     if (c->rec.paused)
         return err_set(e, ERR_CONFLICT,
-                       "Container %s is paused, unpause the container before exec", c->rec.id);
+                       "Container %s is paused, unpause the container before exec", name);
     if (strv_len(config->cmd) == 0)
         return err_set(e, ERR_INVALID, "No exec command specified");
     if (c->engine->execs.count >= EXECS_MAX)
@@ -289,8 +289,7 @@ static int spawn(struct exec *x, struct container *c, const struct exec_start_op
     q.monitor = xasprintf("%s/fence-monitor", x->engine->options.libexec);
     q.pid = c->rec.pid;
     str_set(&q.user, str_empty(x->config.user) ? c->rec.config.user : x->config.user);
-    if (str_empty(x->config.user))
-        q.extra_groups = strv_dup(c->rec.host.group_add);
+    q.extra_groups = strv_dup(c->rec.host.group_add);
     q.user_home = true;
     q.open_stdin = x->config.attach_stdin;
     q.stdin_once = true;
@@ -304,7 +303,11 @@ static int spawn(struct exec *x, struct container *c, const struct exec_start_op
             *(struct oci_id_map *)field_array_add(maps[i], &oci_id_map_table) =
                 (struct oci_id_map){0, c->rec.idmap_base, IDMAP_SIZE};
     }
-    r = fill_process(x, c, &q, o->rows, o->cols, e);
+    if (!str_empty(x->config.working_dir) && *x->config.working_dir != '/')
+        r = err_set(e, ERR_INVALID,
+                    "OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown");
+    else
+        r = fill_process(x, c, &q, o->rows, o->cols, e);
     if (r == 0 && mkdir(q.state_dir, 0711) < 0)
         r = err_sys(e, errno, "cannot make %s", q.state_dir);
     if (r == 0)
@@ -409,6 +412,8 @@ void exec_drop_all(struct container *c) {
 char **exec_ids(const struct container *c) {
     char **ids = NULL;
 
+    if (!c->rec.running)
+        return NULL; /* what was created and never started is of no use any more */
     map_for_each(it, &c->engine->execs) {
         const struct exec *x = it->value;
 

@@ -37,8 +37,9 @@ struct exec {
     struct loop_timer *forget_timer;
 };
 
-/* config is moved. */
-int exec_create(struct container *c, struct exec_config *config, struct exec **ret, struct err *e);
+/* config is moved. name: the container as its user called it, for errors. */
+int exec_create(struct container *c, const char *name, struct exec_config *config,
+                struct exec **ret, struct err *e);
 struct exec *exec_find(struct engine *eng, const char *id, struct err *e);
 
 /* ERR_CONFLICT in Docker's words when it cannot be started (any more): to be asked before the

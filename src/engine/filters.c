@@ -167,7 +167,7 @@ int filters_bool(const struct filters *f, const char *key, bool otherwise, bool 
         return 0;
     }
     if (strv_len(it->values) != 1 || str_to_bool(it->values[0], &v) < 0)
-        return err_set(e, ERR_INVALID, "invalid filter '%s=%s'", key, it->values[0]);
+        return err_set(e, ERR_INVALID, "invalid filter '%s=[%s]'", key, it->values[0]);
     *ret = v;
     return 0;
 }

@@ -208,7 +208,7 @@ static void probe(void *arg) {
     h->probe_start_ns = clock_real_ns();
     h->timed_out = false;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
-        exec_create(c, &config, &x, NULL) < 0) {
+        exec_create(c, c->rec.name, &config, &x, NULL) < 0) {
         field_done(&exec_config_table, &config);
         schedule(h);
         return;

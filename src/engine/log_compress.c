@@ -46,10 +46,11 @@ static void on_timer(void *arg) {
 
 static bool is_wanted(const struct container *c) {
     const char *text = strmap_get(&c->rec.host.log_config.config, "compress");
-    bool on = false;
+    bool local = str_eq(c->rec.host.log_config.type, "local"), on = local;
 
-    return str_eq(c->rec.host.log_config.type, "json-file") && text &&
-           str_to_bool(text, &on) == 0 && on;
+    if (text && str_to_bool(text, &on) < 0)
+        return false;
+    return on && (local || str_eq(c->rec.host.log_config.type, "json-file"));
 }
 
 void log_compress_start(struct container *c) {

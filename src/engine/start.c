@@ -231,17 +231,22 @@ static void fill_log(const struct container *c, struct rt_log *log) {
     const struct strmap *o = &c->rec.host.log_config.config;
     const char *size = strmap_get(o, "max-size"), *files = strmap_get(o, "max-file");
     const char *compress = strmap_get(o, "compress");
+    const bool local = str_eq(c->rec.host.log_config.type, "local");
 
     str_set(&log->driver, c->rec.host.log_config.type);
     if (str_eq(log->driver, "none"))
         return;
+    /* Of "local" only the defaults are promised, not the form of its files. */
+    log->compress = local;
+    str_set(&log->driver, "json-file");
     log->path = container_log_path(c);
     log->max_size = LOG_MAX_SIZE_DEFAULT;
     log->max_file = LOG_MAX_FILE_DEFAULT;
     /* create has checked the values */
     if (size) {
         (void)units_parse_bytes(size, &log->max_size);
-        log->max_file = 1; /* as dockerd: a size alone keeps one file */
+        if (!local)
+            log->max_file = 1; /* as dockerd: a size alone keeps one file */
     }
     if (files)
         (void)str_to_i64(files, &log->max_file);

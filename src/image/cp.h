@@ -19,6 +19,7 @@ struct cp_root {
     /* Owners seen at fd are id_base + the container's id for ids below id_size; size 0: none. */
     uint64_t id_base, id_size;
     const bool *cancel; /* may be NULL */
+    const char *name;   /* what "/" is called: a mount of the container; NULL: it is the root */
 };
 
 struct cp_stat {

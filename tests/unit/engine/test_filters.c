@@ -122,7 +122,7 @@ static void test_booleans(void **state) {
     assert_false(v);
     parse("{\"dangling\": [\"maybe\"]}", &bad);
     assert_true(filters_bool(&bad, "dangling", true, &v, &e) < 0);
-    assert_string_equal(err_msg(&e), "invalid filter 'dangling=maybe'");
+    assert_string_equal(err_msg(&e), "invalid filter 'dangling=[maybe]'");
     assert_false(v);
     err_done(&e);
     parse("{\"dangling\": [\"true\", \"false\"]}", &two);
