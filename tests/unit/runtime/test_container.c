@@ -547,7 +547,7 @@ static void execs_join_everything(void **state) {
                 assert_non_null(x.error);
                 assert_string_equal(x.error, cases[i].error);
             } else {
-                assert_null(x.error);
+                assert_string_equal(str_or_empty(x.error), "");
                 assert_string_equal(buf_str(&x.out), cases[i].out);
                 assert_int_equal(x.status, 0);
             }
