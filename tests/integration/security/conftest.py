@@ -129,6 +129,30 @@ def cp(api):
     return Cp(api)
 
 
+# ---- memory -----------------------------------------------------------------------------------------
+def rss(pid):
+    with open("/proc/%d/statm" % pid, encoding="ascii") as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Memory:
+    """assert_bounded(): the daemon has not grown by more than `mib` since this was made. The address
+    sanitizer keeps up to 256 MiB of what was freed."""
+
+    def __init__(self, daemon):
+        self.pid, self.before = daemon.pid, rss(daemon.pid)
+        with open("/proc/%d/maps" % daemon.pid, encoding="utf-8", errors="replace") as f:
+            self.extra = 512 << 20 if "libasan" in f.read() else 0
+
+    def assert_bounded(self, mib=64):
+        assert rss(self.pid) - self.before < (mib << 20) + self.extra
+
+
+@pytest.fixture
+def memory(daemon):
+    return Memory(daemon)
+
+
 # ---- the host ---------------------------------------------------------------------------------------
 @pytest.fixture
 def victim(tmp_path):

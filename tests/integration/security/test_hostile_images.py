@@ -59,7 +59,7 @@ def test_link_in_the_way(daemon, api, hostile, victim, target, shape):
                      if " - " in l}
             assert types.get("/proc") == "proc" and types.get("/sys") == "sysfs"
     attempt(api, image, HostConfig={"Privileged": True})
-    assert leaks.mounts() - mounts == set()
+    assert not [m for m in leaks.mounts() - mounts if daemon.root in m or str(victim) in m]
     assert daemon.process.poll() is None
 
 
@@ -178,7 +178,7 @@ def passwd_layers():
 
 @pytest.mark.limit(60)
 @pytest.mark.parametrize("name,layer", [pytest.param(*p, id=p[0]) for p in passwd_layers()])
-def test_user_database_that_bites(api, hostile, daemon, name, layer):
+def test_user_database_that_bites(api, hostile, memory, name, layer):
     """CVE-2024-9676: a FIFO that hangs whoever reads it."""
     image = hostile.make("db", layer)
     for user in ("nobody", "1000", ""):
@@ -186,12 +186,7 @@ def test_user_database_that_bites(api, hostile, daemon, name, layer):
         status, _, _, text = attempt(api, image, ["true"], User=user, OpenStdin=True)
         assert status == 204 or text, name
         assert time.monotonic() - start < 10
-    assert rss(daemon.pid) < 200 << 20
-
-
-def rss(pid):
-    with open("/proc/%d/statm" % pid, encoding="ascii") as f:
-        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    memory.assert_bounded()
 
 
 # ---- archives that climb -------------------------------------------------------------------------------------
@@ -369,7 +364,7 @@ def test_archive_that_climbs(daemon, api, victim, name):
     assert "evil:latest" not in json.dumps(api.get("/images/json"))
 
 
-def test_layer_that_claims_more_than_there_is(daemon, api, hostile):
+def test_layer_that_claims_more_than_there_is(api, hostile, memory):
     """Sizes are not believed before the data is there."""
     entry = tarfile.TarInfo("big")
     entry.size = 1 << 42
@@ -377,12 +372,12 @@ def test_layer_that_claims_more_than_there_is(daemon, api, hostile):
                  b"\xff" * 512, entry.tobuf(tarfile.GNU_FORMAT)[:300]):
         answer = hostile.load("claims", data)
         assert answer.status >= 400 or b"error" in answer.body
-    assert rss(daemon.pid) < 200 << 20
+    memory.assert_bounded()
     assert api.output(["true"])[0] == 0
 
 
 @pytest.mark.limit(120)
-def test_bomb(daemon, api, cp):
+def test_bomb(api, cp, memory):
     """CVE-2017-14992: what is small compressed may be large, but never in memory."""
     raw = io.BytesIO()
     with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6) as z:
@@ -393,10 +388,9 @@ def test_bomb(daemon, api, cp):
             z.write(bytes(1 << 20))
         z.write(bytes(1024))
     cid = api.create(cmd=["true"])
-    before = rss(daemon.pid)
     answer = cp.put(cid, "/tmp", raw.getvalue())
     assert answer.status in (200, 400, 500)
-    assert rss(daemon.pid) - before < 32 << 20
+    memory.assert_bounded(32)
 
 
 @pytest.mark.parametrize("depth", [300, 2000])
