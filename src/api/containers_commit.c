@@ -55,6 +55,7 @@ static int work(struct job *j, void *arg) {
 static void done(void *arg, int r) {
     struct committing *m = arg;
     struct container *x = map_get(&m->engine->containers, m->id);
+    auto_free char *familiar = NULL;
     struct image *i = NULL;
     auto_buf b = BUF_INIT;
     struct jw w;
@@ -74,13 +75,12 @@ static void done(void *arg, int r) {
         return;
     }
     if (m->tag) {
-        auto_free char *familiar = images_familiar(m->tag);
-
+        familiar = images_familiar(m->tag);
         images_event(m->engine, i, i->id, familiar, "tag");
     }
     if (x)
         container_event(x, "commit", "comment", str_or_empty(m->comment), "imageID", i->id,
-                        "imageRef", str_or_empty(m->tag), NULL);
+                        "imageRef", str_or_empty(familiar), NULL);
     engine_sync_layers(m->engine);
     jw_init(&w, &b);
     jw_object(&w);

@@ -369,17 +369,16 @@ static enum image_use check_use(void *arg, const struct image *i, const char *re
     return use;
 }
 
+/* The members of an open array. */
 static void emit_deletions(const struct image_deletions *d, struct engine *eng, struct jw *w) {
-    jw_array(w);
     for (size_t k = 0; k < d->count; k++) {
         const struct image_deletion *x = &d->items[k];
 
         jw_object(w);
         jw_kstr(w, x->untagged ? "Untagged" : "Deleted", x->what);
         jw_end_object(w);
-        images_event(eng, NULL, x->what, x->what, x->untagged ? "untag" : "delete");
+        images_event(eng, NULL, x->image, x->image, x->untagged ? "untag" : "delete");
     }
-    jw_end_array(w);
 }
 
 static void remove_image(struct api_call *c) {
@@ -395,7 +394,9 @@ static void remove_image(struct api_call *c) {
         return;
     }
     jw_init(&w, &b);
+    jw_array(&w);
     emit_deletions(&d, c->engine, &w);
+    jw_end_array(&w);
     image_deletions_done(&d);
     engine_empty_trash(c->engine);
     call_json(c, 200, &b);
@@ -451,13 +452,7 @@ static void prune(struct api_call *c) {
             jw_array(&w);
         any = true;
         bytes += size;
-        for (size_t k = 0; k < d.count; k++) {
-            jw_object(&w);
-            jw_kstr(&w, d.items[k].untagged ? "Untagged" : "Deleted", d.items[k].what);
-            jw_end_object(&w);
-            images_event(c->engine, NULL, d.items[k].what, d.items[k].what,
-                         d.items[k].untagged ? "untag" : "delete");
-        }
+        emit_deletions(&d, c->engine, &w);
         image_deletions_done(&d);
     }
     if (any)

@@ -11,14 +11,10 @@ static void emit(const struct volume *v, int64_t size, struct jw *w) {
     jw_kstr(w, "CreatedAt", v->created);
     jw_kstr(w, "Driver", v->driver);
     jw_key(w, "Labels");
-    if (v->labels.count == 0) {
-        jw_null(w);
-    } else {
-        jw_object(w);
-        strmap_for_each(l, &v->labels)
-            jw_kstr(w, l->key, l->value);
-        jw_end_object(w);
-    }
+    jw_object(w);
+    strmap_for_each(l, &v->labels)
+        jw_kstr(w, l->key, l->value);
+    jw_end_object(w);
     jw_kstr(w, "Mountpoint", v->mountpoint);
     jw_kstr(w, "Name", v->name);
     jw_key(w, "Options");

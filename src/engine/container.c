@@ -230,6 +230,25 @@ int container_rename(struct container *c, const char *name, struct err *e) {
     return 0;
 }
 
+void container_volume_events(struct container *c, const char *action) {
+    for (size_t i = 0; i < c->rec.mounts.count; i++) {
+        const struct mount_point *m = field_array_at(&c->rec.mounts, struct mount_point, i);
+        struct strmap attrs = {0};
+
+        if (!str_eq(m->type, "volume"))
+            continue;
+        strmap_put(&attrs, "container", c->rec.id);
+        strmap_put(&attrs, "driver", m->driver);
+        if (str_eq(action, "mount")) {
+            strmap_put(&attrs, "destination", m->destination);
+            strmap_put(&attrs, "propagation", str_or_empty(m->propagation));
+            strmap_put(&attrs, "read/write", m->rw ? "true" : "false");
+        }
+        events_publish(c->engine->events, "volume", action, m->name, &attrs);
+        strmap_done(&attrs);
+    }
+}
+
 /* ---- calls that wait for the end of a start -------------------------------------------------- */
 struct transition {
     struct list node;

@@ -104,6 +104,8 @@ char *container_cgroup(const struct container *c);    /* "/docker/<id>" */
 void container_save(struct container *c, void (*done)(void *arg, int r), void *arg);
 /* "container" event with image, name and labels, and the pairs given ("exitCode", "0", NULL). */
 void container_event(struct container *c, const char *action, ...) __attribute__((sentinel));
+/* "volume" event "mount" or "unmount" for each of its volumes. */
+void container_volume_events(struct container *c, const char *action);
 /* Frees the object itself (adopt and remove only). */
 void container_free(struct container *c);
 struct container *container_new(struct engine *eng);

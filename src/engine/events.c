@@ -276,7 +276,7 @@ struct events_subscriber *events_subscribe(struct events *ev, struct loop *l, in
         stored_until = clock_real_ns();
     if (until_ns != 0 && until_ns < stored_until)
         stored_until = until_ns;
-    if (since_ns == 0)
+    if (since_ns == 0 && until_ns == 0)
         stored_until = since_ns = -1; /* an empty range: the query only keeps the order */
     store_events(ev->store, since_ns, stored_until, on_stored, on_stored_end, s);
     return s;

@@ -297,11 +297,15 @@ static int spawn(struct exec *x, struct container *c, const struct exec_start_op
     q.mknod_notify = c->rec.idmap_base != 0;
     str_set(&q.spec.lin.cgroups_path, cgroup);
     if (c->rec.idmap_base) {
-        struct field_array *maps[] = {&q.spec.lin.uid_mappings, &q.spec.lin.gid_mappings};
+        struct spec_facts f = {.idmap_base = (uint32_t)c->rec.idmap_base,
+                               .idmap_size = IDMAP_SIZE};
+        auto_free uint32_t *extra = NULL;
 
-        for (size_t i = 0; i < 2; i++)
-            *(struct oci_id_map *)field_array_add(maps[i], &oci_id_map_table) =
-                (struct oci_id_map){0, c->rec.idmap_base, IDMAP_SIZE};
+        spec_extra_ids(c->rec.config.user, c->rec.host.group_add, IDMAP_SIZE, &extra,
+                       &f.extra_id_count);
+        f.extra_ids = extra;
+        spec_id_map(&f, &q.spec.lin.uid_mappings);
+        spec_id_map(&f, &q.spec.lin.gid_mappings);
     }
     if (!str_empty(x->config.working_dir) && *x->config.working_dir != '/')
         r = err_set(e, ERR_INVALID,

@@ -172,6 +172,7 @@ void container_on_exit(struct container *c, const struct monitor_exit *x) {
     save_exit(c);
     snprintf(code, sizeof code, "%d", x->status);
     container_event(c, "die", "exitCode", code, NULL);
+    container_volume_events(c, "unmount");
     if (!again)
         container_signal_ended(c);
     /* A waiter may remove the container: nothing of c is used after the last wake. */
@@ -287,6 +288,7 @@ static void on_started(void *arg, const struct monitor_started *s) {
     c->rec.started_ns = clock_real_ns();
     str_set(&c->rec.error, NULL);
     container_save(c, NULL, NULL);
+    container_volume_events(c, "mount");
     container_event(c, "start", NULL);
     health_start(c);
     log_compress_start(c);

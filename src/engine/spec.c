@@ -152,27 +152,71 @@ static int fill_process(const struct container_config *c, const struct host_conf
 }
 
 /* ---- namespaces ---------------------------------------------------------------------------- */
-void spec_id_map(const struct spec_facts *f, struct field_array *ret) {
+/* The range has no ids to spare. Extra ones take the places from here on, which distributions do not
+ * give out; nobody's (65534) stays. */
+#define EXTRA_FIRST 65000u
+#define EXTRA_MAX   256u
+
+static void add_map_line(struct field_array *ret, int64_t inside, int64_t host, int64_t size) {
     struct oci_id_map *m = field_array_add(ret, &oci_id_map_table);
-    int64_t next = (int64_t)f->idmap_base + f->idmap_size;
 
-    *m = (struct oci_id_map){0, f->idmap_base, f->idmap_size};
-    for (size_t i = 0; i < f->extra_id_count; i++) {
-        uint32_t id = f->extra_ids[i];
+    *m = (struct oci_id_map){inside, host, size};
+}
 
-        if (id < f->idmap_size) {
-            continue;
-        }
-        m = field_array_at(ret, struct oci_id_map, ret->count - 1);
-        /* Neighbours share a line: the kernel takes 340 of them. */
-        if (ret->count > 1 && m->container_id + m->size == id) {
-            m->size++;
-            next++;
-            continue;
-        }
-        m = field_array_add(ret, &oci_id_map_table);
-        *m = (struct oci_id_map){id, next++, 1};
+void spec_id_map(const struct spec_facts *f, struct field_array *ret) {
+    int64_t base = f->idmap_base, next = base + EXTRA_FIRST;
+    size_t n = f->extra_id_count < EXTRA_MAX ? f->extra_id_count : EXTRA_MAX;
+    int64_t after = EXTRA_FIRST + (int64_t)n;
+
+    if (n == 0 || after >= f->idmap_size) {
+        add_map_line(ret, 0, base, f->idmap_size);
+        return;
     }
+    add_map_line(ret, 0, base, EXTRA_FIRST);
+    add_map_line(ret, after, base + after, f->idmap_size - after);
+    for (size_t i = 0; i < n; i++) {
+        struct oci_id_map *last = field_array_at(ret, struct oci_id_map, ret->count - 1);
+
+        /* Neighbours share a line: the kernel takes 340 of them. */
+        if (i > 0 && last->container_id + last->size == f->extra_ids[i])
+            last->size++;
+        else
+            add_map_line(ret, f->extra_ids[i], next, 1);
+        next++;
+    }
+}
+
+static int compare_ids(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+void spec_extra_ids(const char *user, char *const *groups, uint32_t size, uint32_t **ret,
+                    size_t *ret_n) {
+    auto_strv words = str_split(str_or_empty(user), ':');
+    uint32_t *ids;
+    size_t n = 0, unique = 0;
+
+    strv_for_each (group, groups) {
+        strv_add(&words, group);
+    }
+    ids = xcalloc(strv_len(words) + 1, sizeof(*ids));
+    strv_for_each (word, words) {
+        uint64_t id;
+
+        if (str_to_u64(word, &id) == 0 && id >= size && id <= INT32_MAX) {
+            ids[n++] = (uint32_t)id;
+        }
+    }
+    qsort(ids, n, sizeof(*ids), compare_ids);
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || ids[i] != ids[unique - 1]) {
+            ids[unique++] = ids[i];
+        }
+    }
+    *ret = ids;
+    *ret_n = unique;
 }
 
 /* A new one, the one to join, or none in the list: the host's. */

@@ -26,7 +26,7 @@ struct spec_facts {
 
     /* User namespace: a range of ids on the host, or size 0 for the host's. */
     uint32_t idmap_base, idmap_size;
-    /* Ids above the range get lines of their own: inside id -> idmap_base + idmap_size + n. */
+    /* Ids above the range, sorted, each once: they take the places of some that nobody uses. */
     const uint32_t *extra_ids;
     size_t extra_id_count;
 
@@ -51,6 +51,12 @@ struct spec_facts {
     bool cgroup_v2;
 };
 
+/* The id map of a user namespace as entries of `ret` (struct oci_id_map). */
+void spec_id_map(const struct spec_facts *f, struct field_array *ret);
+/* The ids above `size` that a "user[:group]" and groups name by number: sorted, each once. The
+ * caller frees *ret. */
+void spec_extra_ids(const char *user, char *const *groups, uint32_t size, uint32_t **ret,
+                    size_t *ret_n);
 /* *ret must be field_init'ed (oci_spec_table) and is owned by the caller in any case. ERR_INVALID
  * for devices that are not there, host paths, ids of devices. */
 int spec_build(const struct container_config *c, const struct host_config *h,

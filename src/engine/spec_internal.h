@@ -9,5 +9,3 @@ int spec_mounts(const struct host_config *h, const struct spec_facts *f, struct 
                 struct err *e);
 /* linux.devices and the rules of linux.resources.devices. */
 int spec_devices(const struct host_config *h, struct oci_spec *ret, struct err *e);
-/* The id map of a new user namespace as entries of `ret` (struct oci_id_map). */
-void spec_id_map(const struct spec_facts *f, struct field_array *ret);

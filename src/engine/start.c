@@ -282,6 +282,8 @@ static int fill_spec(struct container *c, const struct joins *j, struct rt_reque
     auto_free char *cgroup = container_cgroup(c), *rootfs = NULL, *seccomp = NULL, *profile = NULL;
     auto_free char *join_net = NULL, *join_ipc = NULL, *join_pid = NULL, *join_user = NULL;
     auto_free char *shm = NULL;
+    auto_free uint32_t *extra = NULL;
+    size_t extra_count;
     struct security_options so = {0};
     struct netfiles files = {0};
     struct spec_facts f = {0};
@@ -314,6 +316,7 @@ static int fill_spec(struct container *c, const struct joins *j, struct rt_reque
 
         join_user = xasprintf("/proc/%lld/ns/user", (long long)owner->rec.pid);
     }
+    spec_extra_ids(c->rec.config.user, c->rec.host.group_add, IDMAP_SIZE, &extra, &extra_count);
     f = (struct spec_facts){
         .id = c->rec.id,
         .path = c->rec.path,
@@ -322,6 +325,8 @@ static int fill_spec(struct container *c, const struct joins *j, struct rt_reque
         .cgroups_path = cgroup,
         .idmap_base = (uint32_t)c->rec.idmap_base,
         .idmap_size = c->rec.idmap_base ? IDMAP_SIZE : 0,
+        .extra_ids = extra,
+        .extra_id_count = extra_count,
         .resolv_conf = files.resolv_conf,
         .hostname_file = files.hostname,
         .hosts_file = files.hosts,

@@ -49,7 +49,8 @@ void container_wait_cancel(struct container_wait *w) {
 
 void container_wake(struct container *c, enum wait_condition cond) {
     /* An error of the start belongs to the container, not to its removal. */
-    struct wait_result r = {c->rec.exit_code, cond == WAIT_REMOVED ? "" : str_or_empty(c->rec.error)};
+    struct wait_result r = {c->rec.exit_code,
+                            cond == WAIT_REMOVED ? "" : str_or_empty(c->rec.error)};
     struct list due = LIST_INIT(due);
     struct container_wait *w, *tmp;
 

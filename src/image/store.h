@@ -87,6 +87,7 @@ struct image_in_use {
 struct image_deletion {
     bool untagged; /* "Untagged" (a familiar reference or an id), else "Deleted" (an id) */
     char *what;
+    char image[DIGEST_SIZE]; /* id of the image whose name it was, or of the one that has gone */
 };
 struct image_deletions {
     struct image_deletion *items;

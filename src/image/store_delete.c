@@ -32,10 +32,12 @@ void image_deletions_done(struct image_deletions *d) {
     *d = (struct image_deletions){0};
 }
 
-static void record(struct deleter *d, bool untagged, const char *what) {
+static void record(struct deleter *d, bool untagged, const char *what, const struct image *i) {
     struct image_deletions *o = d->out;
     o->items = xreallocarray(o->items, o->count + 1, sizeof(*o->items));
-    o->items[o->count++] = (struct image_deletion){.untagged = untagged, .what = xstrdup(what)};
+    struct image_deletion *x = &o->items[o->count++];
+    *x = (struct image_deletion){.untagged = untagged, .what = xstrdup(what)};
+    memcpy(x->image, i->id, sizeof(x->image));
 }
 
 static char *familiar(const char *canonical) {
@@ -47,10 +49,10 @@ static char *familiar(const char *canonical) {
     return text;
 }
 
-static void untag(struct deleter *d, const char *canonical) {
+static void untag(struct deleter *d, const struct image *i, const char *canonical) {
     auto_free char *text = familiar(canonical);
     if (image_untag(d->s, canonical))
-        record(d, true, text);
+        record(d, true, text, i);
 }
 
 static size_t ref_count(const struct image *i) {
@@ -92,9 +94,9 @@ static int check(const struct deleter *d, const struct image *i, unsigned mask, 
 
 static void remove_refs(struct deleter *d, struct image *i) {
     while (i->tags)
-        untag(d, i->tags[0]);
+        untag(d, i, i->tags[0]);
     while (i->digests)
-        untag(d, i->digests[0]);
+        untag(d, i, i->digests[0]);
 }
 
 static bool tags_in_one_repository(const struct image *i) {
@@ -130,7 +132,7 @@ static int delete_image(struct deleter *d, struct image *i, bool force, bool qui
         }
         remove_refs(d, i);
         auto_free char *parent = xstrdup_null(i->parent);
-        record(d, false, i->id);
+        record(d, false, i->id, i);
         image_remove(d->s, i);
         i = parent && !d->no_prune ? image_get(d->s, parent) : NULL;
         /* Parents go only when they are nobody's. */
@@ -144,7 +146,7 @@ static int delete_image(struct deleter *d, struct image *i, bool force, bool qui
 
 /* By a reference: only the name goes while the image has others. */
 static int delete_by_ref(struct deleter *d, struct image *i, const char *canonical,
-                         struct err *e) {
+                         const char *name, struct err *e) {
     auto_free char *text = familiar(canonical);
     const char *container;
     size_t others = ref_count(i) - 1;
@@ -154,9 +156,9 @@ static int delete_by_ref(struct deleter *d, struct image *i, const char *canonic
         return err_set(e, ERR_CONFLICT,
                        "conflict: unable to remove repository reference \"%s\" (must force) - "
                        "container %s is using its referenced image %s",
-                       text, container, id);
+                       name, container, id);
     }
-    untag(d, canonical);
+    untag(d, i, canonical);
     /* A digest that came with this repository's pull goes with its last tag. */
     if (!strchr(canonical, '@') && i->digests) {
         auto_free char *repo = xstrndup(canonical, (size_t)(strrchr(canonical, ':') - canonical));
@@ -168,7 +170,7 @@ static int delete_by_ref(struct deleter *d, struct image *i, const char *canonic
         auto_strv digests = tagged ? NULL : strv_dup(i->digests);
         strv_for_each(digest, digests) {
             if (str_starts(digest, digest_prefix))
-                untag(d, digest);
+                untag(d, i, digest);
         }
     }
     if (ref_count(i))
@@ -202,7 +204,7 @@ int image_delete(struct image_store *s, const char *name, bool force, bool no_pr
     auto_free char *ref = reference_of(s, name, i);
     int r;
     if (ref) {
-        r = delete_by_ref(&d, i, ref, e);
+        r = delete_by_ref(&d, i, ref, name, e);
     } else {
         /* By id: several names of one repository are no reason to refuse. */
         unsigned mask = CONFLICT_HARD | (force ? 0 : CONFLICT_STOPPED);

@@ -189,8 +189,8 @@ int volume_name_check(const char *name, struct err *e) {
 static int check_create(const struct volume_create *c, const char *name, struct err *e) {
     if (!str_empty(c->driver) && !str_eq(c->driver, "local"))
         return err_set(e, ERR_NOT_FOUND,
-                       "error looking up volume plugin %s: plugin \"%s\" not found", c->driver,
-                       c->driver);
+                       "create %s: error looking up volume plugin %s: plugin \"%s\" not found",
+                       name, c->driver, c->driver);
     int r = volume_name_check(name, e);
     if (r < 0)
         return r;

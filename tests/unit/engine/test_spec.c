@@ -313,7 +313,7 @@ static void test_joined(void **state) {
 }
 
 static void test_idmap(void **state) {
-    static const uint32_t extra[] = {5, 70000, 70001, 90000};
+    static const uint32_t extra[] = {70000, 70001, 90000};
     struct spec_facts facts = plain;
     struct fixture f;
     auto_free char *error = NULL;
@@ -323,20 +323,22 @@ static void test_idmap(void **state) {
     facts.idmap_base = 1 << 28;
     facts.idmap_size = 65536;
     facts.extra_ids = extra;
-    facts.extra_id_count = 4;
+    facts.extra_id_count = 3;
     error = build(&f, "{}", "{\"Binds\":[\"/etc:/b\"],\"Tmpfs\":{\"/t\":\"\"}}", facts);
     assert_null(error);
-    assert_int_equal(f.spec.lin.uid_mappings.count, 3);
+    assert_int_equal(f.spec.lin.uid_mappings.count, 4);
     map = f.spec.lin.uid_mappings.items;
-    assert_true(map[0].container_id == 0 && map[0].host_id == 1 << 28 && map[0].size == 65536);
-    assert_true(map[1].container_id == 70000 && map[1].host_id == (1 << 28) + 65536 &&
-                map[1].size == 2);
-    assert_true(map[2].container_id == 90000 && map[2].host_id == (1 << 28) + 65538 &&
-                map[2].size == 1);
+    assert_true(map[0].container_id == 0 && map[0].host_id == 1 << 28 && map[0].size == 65000);
+    assert_true(map[1].container_id == 65003 && map[1].host_id == (1 << 28) + 65003 &&
+                map[1].size == 533);
+    assert_true(map[2].container_id == 70000 && map[2].host_id == (1 << 28) + 65000 &&
+                map[2].size == 2);
+    assert_true(map[3].container_id == 90000 && map[3].host_id == (1 << 28) + 65002 &&
+                map[3].size == 1);
     assert_string_equal(strmap_get(&f.spec.lin.sysctl, "net.ipv4.ping_group_range"), "0 65535");
     for (size_t i = 0; i < f.spec.mounts.count; i++) {
         m = field_array_at(&f.spec.mounts, struct oci_mount, i);
-        assert_int_equal(m->uid_mappings.count, str_eq(m->type, "bind") ? 3 : 0);
+        assert_int_equal(m->uid_mappings.count, str_eq(m->type, "bind") ? 4 : 0);
     }
     assert_non_null(oci_spec_namespace(&f.spec, "user"));
     done(&f);

@@ -265,7 +265,7 @@ static void test_delete(void **state) {
     a = add(&v, "used", "", NULL, "docker.io/library/u:latest");
     strcpy(id, a->id);
     assert_delete(&v, "u", false, &stopped,
-                  "conflict: unable to remove repository reference \"u:latest\" (must force) - "
+                  "conflict: unable to remove repository reference \"u\" (must force) - "
                   "container c0ffee123456 is using its referenced image %.12s",
                   id + 7);
     assert_delete(&v, id, false, &stopped,

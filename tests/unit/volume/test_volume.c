@@ -117,7 +117,8 @@ static void test_life(void **state) {
     err_done(&e);
     struct volume_create c = {.name = "xx", .driver = "nfs"};
     assert_true(volume_create(v.volumes, &c, &named, NULL, &e) < 0);
-    assert_string_equal(e.msg, "error looking up volume plugin nfs: plugin \"nfs\" not found");
+    assert_string_equal(e.msg,
+                        "create xx: error looking up volume plugin nfs: plugin \"nfs\" not found");
     err_done(&e);
     struct volume_create o = {.name = "xx", .options = &labels};
     assert_true(volume_create(v.volumes, &o, &named, NULL, &e) < 0);
