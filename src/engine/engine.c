@@ -20,6 +20,7 @@
 #include "engine/init_layer.h"
 #include "engine/spawner_link.h"
 #include "image/datadir.h"
+#include "image/tree.h"
 
 /* ---- background jobs ----------------------------------------------------------------------------- */
 static int empty_trash(struct job *j, void *arg) {
@@ -152,6 +153,20 @@ static int open_parts(struct engine *eng, struct err *e) {
     return r;
 }
 
+/* The ends of containers that a full disk kept out of the database are in it now: the files that
+ * stood in for it may go. */
+static void on_caught_up(void *arg) {
+    struct engine *eng = arg;
+
+    map_for_each(it, &eng->containers) {
+        const struct container *c = it->value;
+        auto_free char *dir = container_state_dir(c);
+
+        if (!c->rec.running && !c->starting)
+            (void)tree_remove_at(AT_FDCWD, dir); /* the next start makes it anew */
+    }
+}
+
 static void on_network(void *arg, unsigned events) {
     struct engine *eng = arg;
 
@@ -188,6 +203,7 @@ int engine_open(struct loop *l, struct engine_options *options, struct engine **
             log_warn("the default AppArmor profile could not be loaded", "error", err_msg(&lsm));
     }
     eng->events = events_new(eng->store);
+    store_on_caught_up(eng->store, on_caught_up, eng);
     eng->spawner = spawner_link_new(eng);
     r = spawner_link_warm_up(eng->spawner, e);
     if (r == 0)

@@ -69,6 +69,8 @@ struct store {
     struct list queue;
     bool stopping, busy;
     unsigned posted; /* completions since the last store_settle */
+    void (*caught_up)(void *arg);
+    void *caught_up_arg;
     /* the thread's own */
     int wal_pages;
     char *reserve;    /* path of the file that holds room back */
@@ -227,6 +229,12 @@ static int write_late(struct store *s) {
     if (r == 0) {
         ops_free(&s->late);
         log_info("the state database is complete again");
+        pthread_mutex_lock(&s->lock);
+        if (s->caught_up && !s->stopping) {
+            s->posted++;
+            loop_post(s->loop, s->caught_up, s->caught_up_arg);
+        }
+        pthread_mutex_unlock(&s->lock);
     }
     return r;
 }
@@ -593,6 +601,13 @@ void store_barrier(struct store *s, void (*done)(void *arg, int r), void *arg) {
 
     t->is_barrier = true;
     store_commit(s, t, done, arg);
+}
+
+void store_on_caught_up(struct store *s, void (*cb)(void *arg), void *arg) {
+    pthread_mutex_lock(&s->lock);
+    s->caught_up = cb;
+    s->caught_up_arg = arg;
+    pthread_mutex_unlock(&s->lock);
 }
 
 bool store_settle(struct store *s) {

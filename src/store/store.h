@@ -36,6 +36,8 @@ void store_commit(struct store *s, struct store_txn *t, void (*done)(void *arg, 
 /* done runs on the loop thread when all that was committed so far is written: 0, or the -errno why
  * some of it is still to be written again. */
 void store_barrier(struct store *s, void (*done)(void *arg, int r), void *arg);
+/* cb runs on the loop thread each time that all of what had failed has been written after all. */
+void store_on_caught_up(struct store *s, void (*cb)(void *arg), void *arg);
 /* At the end: waits until nothing is queued. Whether completions were posted since the last call:
  * the loop is to be drained then, and may have queued more. */
 bool store_settle(struct store *s);
