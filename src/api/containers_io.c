@@ -27,6 +27,8 @@ struct logging {
     struct http_io *io;
     struct log_read_options options;
     struct writer follow_writer;
+    struct engine *engine;
+    char id[ID_LEN + 1];
     char *path;
     const char *type;
     struct err error;
@@ -60,7 +62,7 @@ static void logs_done(void *arg, int r) {
 
     if (r < 0 && l->error.class == ERR_NONE)
         (void)err_sys(&l->error, r, "cannot send the log"); /* sets */
-    fd_close(l->options.ended_fd);
+    container_ended_forget(l->engine, l->id, l->options.ended_fd);
     call_worker_end(l->call, l->io, 200, &l->error);
     err_done(&l->error);
     free(l->path);
@@ -117,6 +119,8 @@ void containers_logs(struct api_call *c) {
         return;
     l = xnew(struct logging);
     l->call = c;
+    l->engine = c->engine;
+    memcpy(l->id, x->rec.id, sizeof l->id);
     l->options.ended_fd = l->options.cancel_fd = -1;
     if (log_options(c, x, &l->options, &e) < 0) {
         call_error(c, &e);
@@ -136,7 +140,7 @@ void containers_logs(struct api_call *c) {
     }
     l->io = call_worker(c);
     if (!l->io) {
-        fd_close(l->options.ended_fd);
+        container_ended_forget(l->engine, l->id, l->options.ended_fd);
         free(l);
         return;
     }
@@ -144,7 +148,7 @@ void containers_logs(struct api_call *c) {
     l->path = container_log_path(x);
     l->type = call_stream_type(c, x->rec.config.tty);
     l->follow_writer.write = write_through;
-    job_start(c->engine->loop, JOB_STREAM, logs_work, logs_done, l);
+    job_start(l->engine->loop, l->options.follow ? JOB_FOLLOW : JOB_STREAM, logs_work, logs_done, l);
 }
 
 /* ---- attach ------------------------------------------------------------------------------------ */

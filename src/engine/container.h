@@ -161,8 +161,9 @@ struct container_wait *container_wait(struct container *c, enum wait_condition c
 void container_wait_cancel(struct container_wait *w);
 void container_wake(struct container *c, enum wait_condition cond);
 /* An eventfd that becomes readable when the container has stopped (log followers). The descriptor
- * is the caller's to close after container_ended_forget. */
+ * is the caller's until container_ended_forget, which closes it; the container may have gone. */
 int container_ended_fd(struct container *c);
+void container_ended_forget(struct engine *eng, const char *id, int fd);
 void container_signal_ended(struct container *c);
 
 /* ---- stdio ---------------------------------------------------------------------------------- */

@@ -70,7 +70,8 @@ void container_wake(struct container *c, enum wait_condition cond) {
 
 struct ended_fd {
     struct list node;
-    int fd; /* our duplicate */
+    int fd;     /* our duplicate */
+    int theirs; /* open as long as we are on the list, so it tells us apart */
 };
 
 int container_ended_fd(struct container *c) {
@@ -88,8 +89,25 @@ int container_ended_fd(struct container *c) {
         fd_close(fd);
         return r;
     }
+    x->theirs = fd;
     list_append(&c->ended, &x->node);
     return fd;
+}
+
+void container_ended_forget(struct engine *eng, const char *id, int fd) {
+    struct container *c = map_get(&eng->containers, id);
+    struct ended_fd *x, *tmp;
+
+    if (c && fd >= 0) {
+        list_for_each_safe(x, tmp, &c->ended, node) {
+            if (x->theirs != fd)
+                continue;
+            fd_close(x->fd);
+            list_remove(&x->node);
+            free(x);
+        }
+    }
+    fd_close(fd);
 }
 
 void container_signal_ended(struct container *c) {
