@@ -81,7 +81,7 @@ static void load_one(struct layer_store *s, int layers, const char *hex) {
                      : read_info(layers, hex, &l->info, &e);
     if (r < 0) {
         auto_free char *path = xasprintf("layers/%s", hex);
-        log_debug("dropping a layer", "layer", hex, "error", err_msg(&e));
+        log_error("a layer cannot be used and is dropped", "layer", hex, "error", err_msg(&e));
         (void)data_root_trash(s->root, path); /* stays unknown, so unused, if that fails */
         free_entry(l);
         return;

@@ -184,7 +184,7 @@ static int load_image(void *arg, const char *id, const char *doc) {
         i->last_tag_ns = rec.last_tag_ns;
         insert(l->s, i);
     } else {
-        log_debug("dropping an image", "image", id, "error", err_msg(&e));
+        log_error("an image cannot be used and is dropped", "image", id, "error", err_msg(&e));
         if (i)
             image_free(i);
         drop_record(l, KIND_IMAGE, id);

@@ -96,7 +96,7 @@ static int load_one(void *arg, const char *id, const char *doc) {
     }
     if (r < 0) {
         /* The record stays: whoever repairs the disk finds it again at the next start. */
-        log_debug("cannot load a volume", "volume", id, "error", err_msg(&e));
+        log_error("a volume cannot be used", "volume", id, "error", err_msg(&e));
         strmap_put(&s->unreadable, id, "");
         volume_free(v);
     } else {
