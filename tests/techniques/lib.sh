@@ -76,6 +76,9 @@ is_removed() { ! docker inspect "$1"; }
 in_log() { docker logs "$1" 2>&1 | grep -q -e "$2"; }
 address() { field '{{.NetworkSettings.IPAddress}}' "$1"; }
 
+# copy ...: docker cp without its progress, which older clients cannot be told to leave out
+copy() { docker cp "$@" 2>"$T/.cp" || fail "docker cp $*: $(<"$T/.cp")"; }
+
 # volume_dir NAME: where it lies on the host
 volume_dir() { docker volume inspect --format '{{.Mountpoint}}' "$1"; }
 
