@@ -342,8 +342,8 @@ const struct route routes_containers[] = {
     {"POST", "/containers/{id}/kill", 0, kill_container},
     {"POST", "/containers/{id}/pause", 0, pause_container},
     {"POST", "/containers/{id}/unpause", 0, unpause_container},
-    {"POST", "/containers/{id}/rename", 0, rename_container},
-    {"POST", "/containers/{id}/update", ROUTE_BODY | ROUTE_JSON_BODY, containers_update},
+    {"POST", "/containers/{id}/rename", ROUTE_DURABLE, rename_container},
+    {"POST", "/containers/{id}/update", ROUTE_BODY | ROUTE_JSON_BODY | ROUTE_DURABLE, containers_update},
     {"POST", "/containers/{id}/wait", 0, wait_container},
     {"DELETE", "/containers/{id}", 0, remove_container},
     {"GET", "/containers/{id}/logs", 0, containers_logs},
@@ -358,6 +358,6 @@ const struct route routes_containers[] = {
     {"HEAD", "/containers/{id}/archive", 0, containers_archive_head},
     {"PUT", "/containers/{id}/archive", ROUTE_RAW, containers_archive_put},
     {"POST", "/containers/{id}/copy", ROUTE_BODY, containers_copy},
-    {"POST", "/commit", ROUTE_BODY, containers_commit},
+    {"POST", "/commit", ROUTE_BODY | ROUTE_DURABLE, containers_commit},
     {NULL, NULL, 0, NULL},
 };
