@@ -62,8 +62,8 @@ static int cmd_attach(struct cli *cli, const struct args *a, struct err *e) {
         r = stream_run(&s, session_wait_fd(&wait), e);
     }
     stream_close(&s);
-    if (r == STREAM_DETACHED)
-        return 0;
+    if (r == STREAM_DETACHED) /* a status of its own: what was attached to goes on */
+        return err_set(e, ERR_CANCELLED, "read escape sequence");
     if (r == 0)
         r = session_status(&wait, &status, e);
     return r < 0 ? r : status;

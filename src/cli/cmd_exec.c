@@ -133,8 +133,8 @@ static int cmd_exec(struct cli *cli, const struct args *a, struct err *e) {
         r = stream_run(&s, -1, e);
     }
     stream_close(&s);
-    if (r == STREAM_DETACHED)
-        return 0;
+    if (r == STREAM_DETACHED) /* a status of its own: what was attached to goes on */
+        return err_set(e, ERR_CANCELLED, "read escape sequence");
     return r < 0 ? r : exit_code(cli, object, e);
 }
 
