@@ -49,8 +49,10 @@ char *time_format_fixed(int64_t ns, char out[static TIME_TEXT_MAX]) {
 char *time_format(int64_t ns, char out[static TIME_TEXT_MAX]) {
     size_t n;
 
-    if (ns == 0)
-        return strcpy(out, "0001-01-01T00:00:00Z");
+    if (ns == 0) {
+        snprintf(out, TIME_TEXT_MAX, "0001-01-01T00:00:00Z");
+        return out;
+    }
     time_format_fixed(ns, out);
     n = strlen(out) - 1; /* before the Z */
     while (out[n - 1] == '0')

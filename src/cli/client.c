@@ -370,7 +370,7 @@ static int recv_head(struct exchange *x, struct err *e) {
     if (!status || strlen(status) < 5 || status[1] != ' ')
         return err_set(e, ERR_SYSTEM, "malformed HTTP response \"%s\"", line);
     x->keep_alive = status[0] == '1';
-    x->status = atoi(status + 2);
+    x->status = (int)strtol(status + 2, NULL, 10);
     x->framing = BODY_CLOSE;
     for (;;) {
         line = read_line(x);

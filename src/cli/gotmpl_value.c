@@ -202,7 +202,7 @@ void float_print(double d, struct buf *out) {
             break;
     }
     mark = strchr(text, 'e');
-    exponent = atoi(mark + 1);
+    exponent = (int)strtol(mark + 1, NULL, 10);
     if (exponent >= -4 && exponent < 21) {
         int digits = (int)(mark - text) - (text[0] == '-') - (strchr(text, '.') ? 1 : 0);
         int decimals = digits - 1 - exponent;

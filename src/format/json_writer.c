@@ -234,7 +234,7 @@ static void put_double(struct buf *b, double v) {
     mark = strchr(text, 'e');
     if (!mark)
         return;
-    exponent = atoi(mark + 1);
+    exponent = (int)strtol(mark + 1, NULL, 10);
     for (char *p = text; p < mark && count < sizeof digits; p++)
         if (*p >= '0' && *p <= '9')
             digits[count++] = *p;

@@ -20,7 +20,7 @@ int link_index(const char *name, unsigned *ret) {
     struct ifreq req = {0};
     if (strlen(name) >= sizeof(req.ifr_name))
         return -ENODEV;
-    strcpy(req.ifr_name, name);
+    memcpy(req.ifr_name, name, strlen(name) + 1);
     auto_fd fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || ioctl(fd, SIOCGIFINDEX, &req) < 0)
         return -errno;

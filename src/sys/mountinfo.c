@@ -58,9 +58,9 @@ static int parse_line(const char *line, const char *end, struct mountinfo_entry 
     const char *p = line, *w;
     size_t n;
     w = word(&p, end, &n);
-    out->id = atoi(w);
+    out->id = (int)strtol(w, NULL, 10);
     w = word(&p, end, &n);
-    out->parent = atoi(w);
+    out->parent = (int)strtol(w, NULL, 10);
     (void)word(&p, end, &n); /* device */
     (void)word(&p, end, &n); /* root */
     w = word(&p, end, &n);

@@ -124,7 +124,7 @@ static int make_path(int root, const char *path, bool dir, mode_t mode, uid_t ui
     w->root = root;
     if (strlen(path) >= PATH_MAX)
         return -ENAMETOOLONG;
-    strcpy(w->rest, path);
+    memcpy(w->rest, path, strlen(path) + 1);
     for (;;) {
         size_t skip = strspn(w->rest, "/");
         memmove(w->rest, w->rest + skip, strlen(w->rest + skip) + 1);
