@@ -216,8 +216,7 @@ static void adopt_one(struct container *c) {
         c->rec.idmap_base = 0;
         return;
     }
-    if (!c->rec.running)
-        load_runtime(c, state_dir);
+    load_runtime(c, state_dir); /* newer than the record, if that start was not recorded */
     if (adopt_running(c, state_dir))
         return;
     c->rec.running = true;

@@ -71,6 +71,9 @@ struct container {
     bool removing;      /* shown as a state; start and exec are refused */
     bool keep;          /* `restart` of a --rm container: its exit does not remove it */
     bool starting;      /* between the spawner request and its answer */
+    bool start_repeated; /* ... which is the second one of this start */
+    bool start_watched;  /* ... and clients were handed over with it */
+    unsigned spawner;    /* the one that has it */
     bool committed;     /* the first database write is through */
     int pidfd;          /* of init while it runs, -1 otherwise */
     struct monitor_link *link;
@@ -196,4 +199,7 @@ void container_when_settled(struct container *c, void (*fn)(struct container *c,
                             void *arg);
 void container_settled(struct container *c);
 bool container_should_restart(const struct container *c, int64_t exit_code, bool daemon_start);
+/* The start under way has ended without a result. If that was because the spawner died, it is made
+ * once more: 0 then. */
+int container_start_again(struct container *c, struct err *e);
 void container_schedule_restart(struct container *c);

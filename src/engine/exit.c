@@ -306,9 +306,8 @@ static void on_closed(void *arg) {
         auto_err e = ERR_INIT;
 
         container_kill_all(c);
-        (void)err_set(&e, ERR_SYSTEM, /* sets, cannot fail */
-                      "the set-up process of the container ended without a result");
-        on_failed(c, &e);
+        if (container_start_again(c, &e) < 0)
+            on_failed(c, &e);
         return;
     }
     if (!c->rec.running)

@@ -2,6 +2,7 @@
 #include "engine/spawner_link.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "base/alloc.h"
@@ -12,6 +13,7 @@ struct spawner_link {
     struct engine *engine;
     struct spawner process; /* control -1: none */
     struct loop_fd *watch;
+    unsigned number;
 };
 
 static void forget(struct spawner_link *s) {
@@ -57,8 +59,22 @@ int spawner_link_warm_up(struct spawner_link *s, struct err *e) {
         s->process.control = -1;
         return r;
     }
+    s->number++;
     s->watch = loop_fd_new(s->engine->loop, s->process.control, LOOP_READ, on_event, s);
     return 0;
+}
+
+unsigned spawner_link_number(const struct spawner_link *s) {
+    return s->number;
+}
+
+bool spawner_link_has_died(const struct spawner_link *s, unsigned number) {
+    struct pollfd p = {.fd = s->process.control};
+
+    if (number != s->number || s->process.control < 0)
+        return true;
+    /* Its end of the socket may be gone before the loop has heard of it. */
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
 }
 
 int spawner_link_spawn(struct spawner_link *s, const struct rt_request *request,

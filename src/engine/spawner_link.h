@@ -2,6 +2,8 @@
 #pragma once
 
 /* The spawner as fenced sees it: started at the first use, renewed when it dies. Loop thread. */
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "runtime/request.h"
 #include "runtime/spawn_client.h"
@@ -14,6 +16,11 @@ struct spawner_link *spawner_link_new(struct engine *eng);
 void spawner_link_free(struct spawner_link *s);
 /* Starts the process now, so that the first container does not wait for it. */
 int spawner_link_warm_up(struct spawner_link *s, struct err *e);
+
+/* Counts the spawners: the number of the one that took the last request. */
+unsigned spawner_link_number(const struct spawner_link *s);
+/* Whether that one has died since, perhaps with a request that it had not read. */
+bool spawner_link_has_died(const struct spawner_link *s, unsigned number);
 
 /* Hands the request to a new set-up process. *ret_conn is this side of its control connection
  * (engine/monitor_link.h), owned by the caller. */

@@ -426,8 +426,23 @@ static int spawn(struct container *c, struct err *e) {
         return r;
     }
     c->link = monitor_link_new(c->engine->loop, conn, &container_monitor_events, c);
+    c->spawner = spawner_link_number(c->engine->spawner);
+    c->start_watched = !list_empty(&c->pending);
     container_attach_flush(c);
     return 0;
+}
+
+int container_start_again(struct container *c, struct err *e) {
+    /* The clients went with the request: they would see nothing of a second one. */
+    if (c->start_repeated || c->start_watched ||
+        !spawner_link_has_died(c->engine->spawner, c->spawner))
+        return err_set(e, ERR_SYSTEM,
+                       "the set-up process of the container ended without a result");
+    log_warn("the spawner has ended with a start on its way, which is made again", "container",
+             c->rec.id);
+    c->start_repeated = true;
+    container_release_runtime(c);
+    return spawn(c, e);
 }
 
 struct start {
@@ -454,6 +469,7 @@ static void start_settled(struct container *c, void *arg) {
         c->rec.restarting = false;
         c->rec.manually_stopped = false;
         c->starting = true;
+        c->start_repeated = false;
         c->started = own.done;
         c->started_arg = own.arg;
         r = spawn(c, &e);

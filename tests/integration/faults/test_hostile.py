@@ -338,7 +338,7 @@ def vanishing(d, cid, chatty):
 
     def exec_start(rng):
         body = json.dumps({"AttachStdin": True, "AttachStdout": True, "Tty": rng.random() < 0.5,
-                           "Cmd": ["sh", "-c", "read x; echo $x"]})
+                           "Cmd": ["sh", "-c", "echo begun; sleep 2"]}) # goes on without its client
         eid = d.api.ok("POST", "/containers/%s/exec" % cid, json.loads(body)).json["Id"]
         return request("POST", "/exec/%s/start" % eid, upgrade + ["Content-Type: application/json",
                                                                   "Content-Length: 16"], b'{"Detach":false}')

@@ -108,7 +108,7 @@ def test_rounds(new_daemon):
             time.sleep(rng.uniform(0.05, 0.4))
             load.pause()
             problems = selfcheck.settle(d, run=n % 5 == 4) + load.verify()
-            assert not problems, "%s:\n%s\n%s" % (what, "\n".join(problems), d.log()[-6000:])
+            assert not problems, "%s:\n%s\n%s" % (what, "\n".join(problems), d.log()[-20000:])
             state = d.api.inspect(steady)["State"]
             assert state["Running"] and state["Pid"] == pid, what
             load.clear()
