@@ -182,7 +182,8 @@ def test_full_log_disk(small):
     cid = d.api.run(["sh", "-c", "i=0; while [ $i -lt 40000 ]; do echo line $i of many; i=$((i+1)); done;"
                      " read x; echo after"], OpenStdin=True, StdinOnce=True)
     sock, _head = d.api.attach(cid, stream=1, stdin=1)
-    until(lambda: os.path.getsize(d.data_root + "/containers/%s/%s-json.log" % (cid, cid)) > 0)
+    log = d.data_root + "/containers/%s/%s-json.log" % (cid, cid)
+    until(lambda: os.path.exists(log) and os.path.getsize(log) > 0)
     time.sleep(0.5)
     disk.free()
     sock.sendall(b"go\n")
