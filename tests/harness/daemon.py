@@ -112,7 +112,7 @@ class Daemon:
     def environment(self):
         env = dict(os.environ, **self.extra_env)
         report = self.root + "/sanitizer"
-        env["ASAN_OPTIONS"] = "abort_on_error=1:detect_leaks=0:log_path=" + report
+        env["ASAN_OPTIONS"] = "abort_on_error=1:detect_leaks=0:quarantine_size_mb=16:log_path=" + report
         env["UBSAN_OPTIONS"] = "halt_on_error=1:abort_on_error=1:print_stacktrace=1:log_path=" + report
         env.pop("NOTIFY_SOCKET", None)
         return env

@@ -254,9 +254,12 @@ def test_logs_of_long_lines(api):
 def test_restart_policy(api):
     cid = api.run(["sh", "-c", "exit 3"], host={"RestartPolicy": {"Name": "on-failure",
                                                                  "MaximumRetryCount": 2}})
-    until(lambda: api.inspect(cid)["RestartCount"] == 2 and not api.inspect(cid)["State"]["Restarting"]
-          and not api.inspect(cid)["State"]["Running"], 20)
-    assert api.inspect(cid)["State"]["ExitCode"] == 3
+
+    def given_up():
+        c = api.inspect(cid)
+        return c["RestartCount"] == 2 and c["State"]["Status"] == "exited" and c["State"]["ExitCode"] == 3
+
+    until(given_up, 20)
     always = api.run(["sh", "-c", "sleep 0.1"], host={"RestartPolicy": {"Name": "always"}})
     until(lambda: api.inspect(always)["RestartCount"] >= 2, 20)
     api.ok("POST", "/containers/%s/stop" % always, t=0)
