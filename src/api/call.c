@@ -186,6 +186,26 @@ void call_text(struct api_call *c, int status, const char *content_type, const c
     reply(c, status, content_type, text, strlen(text));
 }
 
+#define HEADERS_MAX 16
+
+void call_text_with(struct api_call *c, int status, const char *content_type,
+                    const struct http_header *extra, const char *text) {
+    const struct http_header *common = router_headers(c->engine);
+    struct http_header all[HEADERS_MAX];
+    struct http_req *req;
+    size_t n = 0;
+
+    for (; common->name && n < HEADERS_MAX - 1; common++)
+        all[n++] = *common;
+    for (; extra->name && n < HEADERS_MAX - 1; extra++)
+        all[n++] = *extra;
+    all[n] = (struct http_header){NULL, NULL};
+    req = detach(c);
+    if (req)
+        http_reply(req, status, content_type, all, text, strlen(text));
+    call_free(c);
+}
+
 void call_json(struct api_call *c, int status, struct buf *b) {
     buf_putc(b, '\n'); /* as Go's encoder ends */
     if (b->failed)

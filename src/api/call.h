@@ -68,6 +68,9 @@ void call_on_gone(struct api_call *c, void (*cb)(void *arg), void *arg);
 /* ---- answers: each ends the call ------------------------------------------------------------ */
 void call_empty(struct api_call *c, int status);
 void call_text(struct api_call *c, int status, const char *content_type, const char *text);
+/* With headers of its own ({NULL, NULL} at the end) beside those of every answer. */
+void call_text_with(struct api_call *c, int status, const char *content_type,
+                    const struct http_header *extra, const char *text);
 /* b's content, JSON; b is emptied. */
 void call_json(struct api_call *c, int status, struct buf *b);
 /* {"message": ...} with the class's status; e is done. */

@@ -18,12 +18,22 @@
 
 #define EVENTS_CHUNK_MAX (1u << 20)
 
+static void answer_ping(struct api_call *c, const char *text) {
+    static const struct http_header uncached[] = {
+        {"Cache-Control", "no-cache, no-store, must-revalidate"},
+        {"Pragma", "no-cache"},
+        {NULL, NULL},
+    };
+
+    call_text_with(c, 200, "text/plain; charset=utf-8", uncached, text);
+}
+
 static void ping(struct api_call *c) {
-    call_text(c, 200, "text/plain; charset=utf-8", "OK");
+    answer_ping(c, "OK");
 }
 
 static void ping_head(struct api_call *c) {
-    call_text(c, 200, "text/plain; charset=utf-8", "");
+    answer_ping(c, "");
 }
 
 /* ---- version ----------------------------------------------------------------------------------- */
