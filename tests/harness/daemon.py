@@ -43,21 +43,24 @@ class Slot:
     close(): bridges, tables and control groups are named after it."""
 
     def __init__(self):
-        for number in range(1, SLOTS + 1):
-            os.makedirs(LOCKS, exist_ok=True)
-            self.path, self.fd = "%s/%d" % (LOCKS, number), -1
-            try:
-                self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # the file may have been removed by its last owner since it was opened
-                if os.fstat(self.fd).st_ino == os.stat(self.path).st_ino:
-                    self.number = number
-                    return
-            except OSError: # somebody else's, or gone in this moment
-                pass
-            if self.fd >= 0:
-                os.close(self.fd)
-        raise RuntimeError("all %d test slots are in use" % SLOTS)
+        if not any(self.take(number) for number in range(1, SLOTS + 1)):
+            raise RuntimeError("all %d test slots are in use" % SLOTS)
+
+    def take(self, number):
+        """Whether the slot was free and is ours now."""
+        os.makedirs(LOCKS, exist_ok=True)
+        self.path, self.fd, self.number = "%s/%d" % (LOCKS, number), -1, number
+        try:
+            self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # the file may have been removed by its last owner since it was opened
+            if os.fstat(self.fd).st_ino == os.stat(self.path).st_ino:
+                return True
+        except OSError: # somebody else's, or gone in this moment
+            pass
+        if self.fd >= 0:
+            os.close(self.fd)
+        return False
 
     def close(self):
         if self.fd >= 0:
@@ -71,11 +74,19 @@ class Slot:
 class Daemon:
     def __init__(self, *flags, idmap_dir=None, env=None):
         self.slot = Slot()
-        n = self.slot.number
-        self.root = "%s/%d" % (BASE, n)
+        self.set_names()
         shutil.rmtree(self.root, ignore_errors=True)
         os.makedirs(self.root, mode=0o711)
         os.chmod(BASE, 0o711)
+        self.flags = list(flags)
+        self.idmap_dir = idmap_dir or self.root + "/idmap"
+        self.extra_env = env or {}
+        self.process = None
+
+    def set_names(self):
+        """Everything that follows from the slot."""
+        n = self.slot.number
+        self.root = "%s/%d" % (BASE, n)
         self.name = "fence-test-%d" % n
         self.data_root, self.exec_root = self.root + "/data", self.root + "/run"
         self.socket = self.root + "/api.sock"
@@ -84,10 +95,6 @@ class Daemon:
         self.bip = "10.213.%d.1/24" % n
         self.cgroup_parent = "/" + self.name
         self.log_path = self.root + "/log"
-        self.flags = list(flags)
-        self.idmap_dir = idmap_dir or self.root + "/idmap"
-        self.extra_env = env or {}
-        self.process = None
 
     # ---- process
     def arguments(self):
@@ -191,7 +198,7 @@ class Daemon:
     # ---- helpers
     def children(self):
         """{pid: program name} of the processes that belong to this daemon's roots."""
-        return leaks.processes_of(self.root)
+        return leaks.processes_of(self.root + "/")
 
     def spawner(self):
         """The pid of the set-up process's parent, or None."""
@@ -241,3 +248,22 @@ class Daemon:
         return problems
 
 
+def sweep():
+    """Takes away what runs that were killed have left: daemons whose slot nobody holds."""
+    for number in range(1, SLOTS + 1):
+        if not os.path.exists("%s/%d" % (BASE, number)):
+            continue
+        slot = Slot.__new__(Slot)
+        if slot.take(number):
+            d = Daemon.__new__(Daemon)
+            d.slot = slot
+            d.set_names()
+            leaks.sweep_daemon(d)
+            shutil.rmtree(d.root, ignore_errors=True)
+            slot.close()
+    with contextlib.suppress(OSError):
+        os.rmdir(BASE)
+
+
+if __name__ == "__main__":
+    sweep()

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -111,14 +112,16 @@ def difference(before, after):
 
 # ---- one daemon ------------------------------------------------------------------------------------
 def daemon_cgroups(daemon):
+    """Also those of further daemons that a technique's script has started ("NAME-1")."""
     name = daemon.cgroup_parent.strip("/")
-    return sorted((c for c in cgroups() if name in c.split("/")), key=len, reverse=True)
+    return sorted((c for c in cgroups() if re.search("/%s(-[0-9]+)?(/|$)" % re.escape(name), c)),
+                  key=len, reverse=True)
 
 
 def of_daemon(daemon):
     """What stays of a daemon that has removed its containers and ended."""
-    out = ["process stayed: %d %s" % p for p in processes_of(daemon.root).items()]
-    out += ["mount stayed: " + m for m in mounts() if daemon.root in m]
+    out = ["process stayed: %d %s" % p for p in processes_of(daemon.root + "/").items()]
+    out += ["mount stayed: " + m for m in mounts() if daemon.root + "/" in m]
     # the parent itself may stay, as Docker's does: nothing below it may
     name = daemon.cgroup_parent.strip("/")
     out += ["control group stayed: " + c for c in daemon_cgroups(daemon)
@@ -143,7 +146,7 @@ def end(pid, number=signal.SIGKILL):
 
 def sweep_daemon(daemon):
     """Removes by force what is recognisably this daemon's, whatever state it is in."""
-    for pid in processes_of(daemon.root):
+    for pid in processes_of(daemon.root + "/"):
         end(pid)
     for folder in daemon_cgroups(daemon):
         for pid in read(folder + "/cgroup.procs").split():
@@ -161,14 +164,15 @@ def sweep_daemon(daemon):
             break
         time.sleep(0.02)
     points = [line.split()[4] for line in read("/proc/self/mountinfo").splitlines()
-              if daemon.root in line.split()[4]]
+              if line.split()[4].startswith(daemon.root + "/")]
     for point in sorted(points, key=len, reverse=True):
         subprocess.run(["umount", "-l", point], capture_output=True, check=False)
-    if os.path.exists("/sys/class/net/" + daemon.bridge):
-        subprocess.run(["ip", "link", "del", daemon.bridge], capture_output=True, check=False)
+    for name in interfaces():
+        if re.fullmatch(daemon.bridge + "(t[0-9]+)?", name):
+            subprocess.run(["ip", "link", "del", name], capture_output=True, check=False)
     nft = shutil.which("nft") or "/usr/sbin/nft"
     for table in tables():
-        if table.split()[-1] == daemon.table:
+        if re.fullmatch(daemon.table + "(_[0-9]+)?", table.split()[-1]):
             subprocess.run([nft, "delete", *table.split()], capture_output=True, check=False)
 
 

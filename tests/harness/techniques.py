@@ -116,7 +116,12 @@ class Run:
         self.daemon.remove_all()
 
 
+def interrupted(_signal, _frame):
+    raise KeyboardInterrupt # the daemon is ended on the way out
+
+
 def main():
+    signal.signal(signal.SIGTERM, interrupted)
     parser = argparse.ArgumentParser(description="the techniques of the book")
     parser.add_argument("-q", "--quiet", action="store_true", help="no table")
     parser.add_argument("-v", "--verbose", action="store_true", help="outputs of all scripts")

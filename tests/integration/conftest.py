@@ -25,6 +25,10 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "rounds: a sample of what `./check soak` runs at length")
 
 
+def interrupted(_signal, _frame):
+    raise KeyboardInterrupt # fixtures are torn down, daemons end
+
+
 class TestTimeout(Exception):
     __test__ = False
 
@@ -143,6 +147,7 @@ def fence(daemon, tmp_path):
 
 
 def pytest_sessionstart():
+    signal.signal(signal.SIGTERM, interrupted)
     try:
         program("fenced")
     except RuntimeError as e:
