@@ -21,11 +21,12 @@ def test_shell(cli, api):
 def test_terminal_size_follows(cli):
     with cli.terminal("run", "-it", "--rm", "busybox", "sh", rows=20, columns=70) as t:
         t.expect(r"/ # ")
-        t.send("stty size\r")
-        t.expect(r"20 70")
+        # clients tell the size after the start: it may take a moment
+        t.send("until stty size | grep '^20 70$'; do sleep 0.05; done\r")
+        t.expect(r"\n20 70\r")
         t.resize(44, 122)
-        t.send("sleep 0.3; stty size\r")
-        t.expect(r"44 122")
+        t.send("until stty size | grep '^44 122$'; do sleep 0.05; done\r")
+        t.expect(r"\n44 122\r")
         t.send("exit\r")
         assert t.wait() == 0
 

@@ -71,9 +71,9 @@ def test_inspect(api, box):
 
 def test_terminal(cli, box):
     with cli.terminal("exec", "-it", "box", "sh") as t:
+        t.expect(r"/ # ")
         t.resize(33, 101)
-        t.send("stty size; tty\r")
-        t.expect(r"33 101")
+        t.send("while test \"$(stty size)\" != '33 101'; do sleep 0.05; done; tty\r")
         t.expect(r"/dev/pts/\d+")
         t.send("exit 5\r")
         assert t.wait() == 5
