@@ -60,8 +60,10 @@ static void done(void *arg, int r) {
     auto_buf b = BUF_INIT;
     struct jw w;
 
-    if (m->paused && x)
+    if (m->paused && x) {
+        x->rec.held = false;
         (void)container_unpause(x, NULL); /* it has ended or was thawed meanwhile */
+    }
     if (r < 0 && m->error.class == ERR_NONE)
         (void)err_sys(&m->error, r, "cannot commit container %s", m->id); /* sets */
     if (r == 0)
@@ -141,6 +143,14 @@ static int make_config(struct api_call *c, struct container *x, char **ret, stru
     return r;
 }
 
+static bool hold(struct container *x) {
+    x->rec.held = true;
+    if (container_pause(x, NULL) == 0)
+        return true;
+    x->rec.held = false; /* it has ended: nothing to hold still */
+    return false;
+}
+
 void containers_commit(struct api_call *c) {
     auto_err e = ERR_INIT;
     struct container *x = container_find(c->engine, call_query(c, "container"), &e);
@@ -183,6 +193,6 @@ void containers_commit(struct api_call *c) {
         m->created_by = strv_join(command, " ");
     }
     if (call_query_bool(c, "pause", true) && x->rec.running && !x->rec.paused)
-        m->paused = container_pause(x, NULL) == 0; /* it has ended: nothing to hold still */
+        m->paused = hold(x);
     job_start(c->engine->loop, JOB_IMAGE, work, done, m);
 }

@@ -116,20 +116,21 @@ static void adopt_network(struct container *c) {
 
 /* The process has ended, or must: nothing runs without a monitor. */
 static void record_end(struct container *c, const char *state_dir) {
-    struct monitor_exit x;
     int64_t pid, start, now_start;
 
-    if (monitor_read_exit(state_dir, &x) < 0) {
+    if (monitor_read_exit(state_dir, &c->end) < 0) {
         bool alive = monitor_read_pid(state_dir, &pid, &start) == 0 &&
                      proc_start_time((pid_t)pid, &now_start) == 0 && start == now_start;
 
         if (alive)
             log_error("a container has lost its monitor and is killed", "container", c->rec.id);
-        x = (struct monitor_exit){.status = alive ? 137 : 255, .time_ns = clock_real_ns()};
+        c->end = (struct monitor_exit){.status = alive ? 137 : 255, .time_ns = clock_real_ns()};
     }
-    container_kill_all(c);
     adopt_network(c); /* so that the release finds it */
-    container_on_exit(c, &x);
+    if (container_clear_now(c))
+        container_end_cleared(c);
+    else
+        container_clear(c, container_end_cleared);
 }
 
 /* A start that the last daemon did not record has left what it had taken. */
@@ -192,6 +193,7 @@ static bool adopt_running(struct container *c, const char *state_dir) {
         container_save(c, NULL, NULL);
     }
     adopt_network(c);
+    container_adopt_pause(c);
     sweep_execs(state_dir);
     c->link = monitor_link_new(c->engine->loop, fd, &container_monitor_events, c);
     health_start(c);
@@ -205,6 +207,10 @@ static bool has_state(const char *state_dir) {
     return access(pid, F_OK) == 0;
 }
 
+static void nothing(struct container *c) {
+    (void)c;
+}
+
 static void adopt_one(struct container *c) {
     auto_free char *state_dir = container_state_dir(c);
 
@@ -212,8 +218,9 @@ static void adopt_one(struct container *c) {
         /* Perhaps a set-up that was cut off. In this order: it may be about to write its state,
          * which then fails, or has done so, and then its processes are in the group. */
         (void)tree_remove_at(AT_FDCWD, state_dir);
-        container_kill_all(c);
         c->rec.idmap_base = 0;
+        if (!container_clear_now(c))
+            container_clear(c, nothing);
         return;
     }
     load_runtime(c, state_dir); /* newer than the record, if that start was not recorded */
@@ -245,7 +252,7 @@ static void drop_orphans(struct engine *eng, const char *parent, bool trash) {
             struct container *ghost = container_new(eng);
 
             str_set(&ghost->rec.id, de->d_name);
-            container_kill_all(ghost);
+            (void)container_clear_now(ghost); /* the next start tries again */
             container_free(ghost);
             (void)tree_remove_at(AT_FDCWD, path); /* the next start tries again */
         }

@@ -40,6 +40,7 @@ static const struct field record_fields[] = {
     FIELD(struct container_record, "Networking", FIELD_STR, networking, FIELD_OMIT_EMPTY),
     FIELD(struct container_record, "Running", FIELD_BOOL_T, running, 0),
     FIELD(struct container_record, "Paused", FIELD_BOOL_T, paused, 0),
+    FIELD(struct container_record, "Held", FIELD_BOOL_T, held, FIELD_OMIT_EMPTY),
     FIELD(struct container_record, "Restarting", FIELD_BOOL_T, restarting, 0),
     FIELD(struct container_record, "Dead", FIELD_BOOL_T, dead, 0),
     FIELD(struct container_record, "OOMKilled", FIELD_BOOL_T, oom_killed, 0),
@@ -260,7 +261,7 @@ void container_when_settled(struct container *c, void (*fn)(struct container *c,
                             void *arg) {
     struct transition *t;
 
-    if (!c->starting) {
+    if (!c->starting && !c->clearing) {
         fn(c, arg);
         return;
     }
@@ -281,7 +282,7 @@ static void run_one(void *arg) {
     struct container *c = map_get(&s->engine->containers, s->id);
     struct transition *t;
 
-    if (!c || c->starting || !(t = list_first(&c->transitions, struct transition, node))) {
+    if (!c || c->starting || c->clearing || !(t = list_first(&c->transitions, struct transition, node))) {
         free(s);
         return;
     }

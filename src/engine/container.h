@@ -8,6 +8,7 @@
  *   start.c      record -> runtime request -> spawner -> MON_STARTED
  *   exit.c       MON_EXIT -> state, waiters, restart policy, --rm
  *   stop.c       signals, stop, kill, restart, pause
+ *   clear.c      what is left of processes that nobody watched
  *   remove.c     rm, prune
  *   adopt.c      what a new daemon finds of the last one's containers
  *   attach.c     clients on stdio
@@ -46,6 +47,7 @@ struct container_record {
     char *image_platform;
     char *networking;          /* NetworkingConfig of the create body, JSON text, or NULL */
     /* state */
+    bool held; /* paused by us, for a commit: a daemon that dies meanwhile must not leave it so */
     bool running, paused, restarting, dead, oom_killed, manually_stopped, has_been_started;
     bool userns;               /* runs in a user namespace of its own */
     int64_t pid, start_time, exit_code, restart_count;
@@ -74,6 +76,8 @@ struct container {
     bool start_repeated; /* ... which is the second one of this start */
     bool start_watched;  /* ... and clients were handed over with it */
     unsigned spawner;    /* the one that has it */
+    bool clearing;      /* its last processes and groups are on their way out */
+    struct monitor_exit end; /* what is recorded when they are gone */
     bool committed;     /* the first database write is through */
     int pidfd;          /* of init while it runs, -1 otherwise */
     struct monitor_link *link;
@@ -141,14 +145,20 @@ void container_drop_endings(struct container *c);
 void container_kill(struct container *c, const char *signal, container_done *done, void *arg);
 int container_pause(struct container *c, struct err *e);
 int container_unpause(struct container *c, struct err *e);
+/* After a daemon died: the processes are as the record says, which it wrote before or after it froze
+ * or thawed them. */
+void container_adopt_pause(struct container *c);
 struct remove_options {
     bool force, volumes;
 };
 void container_remove(struct container *c, struct remove_options o, container_done *done,
                       void *arg);
 int container_rename(struct container *c, const char *name, struct err *e);
-/* Kills whatever runs in it (daemon shutdown without grace, lost monitors). */
-void container_kill_all(struct container *c);
+/* Kills whatever runs in it and removes its control groups, then done(c) (clear.c). Calls that wait
+ * for the container to settle wait for that too. */
+void container_clear(struct container *c, void (*done)(struct container *c));
+/* The same at once, at start-up; false: something needs more time. */
+bool container_clear_now(struct container *c);
 
 /* ---- waiting -------------------------------------------------------------------------------- */
 enum wait_condition { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED };
@@ -193,6 +203,7 @@ int detach_keys_parse(const char *s, char out[static 32], size_t *ret_len, struc
 extern const struct monitor_events container_monitor_events; /* arg: struct container * */
 /* The process has ended (or never was): state, event, waiters, restart policy. */
 void container_on_exit(struct container *c, const struct monitor_exit *x);
+void container_end_cleared(struct container *c); /* records c->end */
 void container_release_runtime(struct container *c); /* address, id range, pidfd, link */
 /* Runs fn(c, arg) when no start is under way. */
 void container_when_settled(struct container *c, void (*fn)(struct container *c, void *arg),

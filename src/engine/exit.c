@@ -200,8 +200,21 @@ void container_on_exit(struct container *c, const struct monitor_exit *x) {
 static void on_exited(void *arg, const struct monitor_exit *x) {
     struct container *c = arg;
 
-    if (c->rec.running)
+    if (!c->rec.running)
+        return;
+    if (x->groups_left) {
+        c->end = *x;
+        container_clear(c, container_end_cleared);
+    } else {
         container_on_exit(c, x);
+    }
+}
+
+void container_end_cleared(struct container *c) {
+    struct monitor_exit x = c->end;
+
+    if (c->rec.running)
+        container_on_exit(c, &x);
 }
 
 static void on_oom(void *arg) {
@@ -295,29 +308,32 @@ static void on_started(void *arg, const struct monitor_started *s) {
     finish_start(c, &none);
 }
 
+static void set_up_cleared(struct container *c) {
+    auto_err e = ERR_INIT;
+
+    if (c->starting && container_start_again(c, &e) < 0)
+        on_failed(c, &e);
+}
+
 /* The connection ended without an exit: the monitor was killed. What ran under it runs unwatched,
  * which must not be. */
 static void on_closed(void *arg) {
     struct container *c = arg;
     auto_free char *state_dir = container_state_dir(c);
-    struct monitor_exit x;
 
+    if (c->clearing)
+        return;
     if (c->starting) {
-        auto_err e = ERR_INIT;
-
-        container_kill_all(c);
-        if (container_start_again(c, &e) < 0)
-            on_failed(c, &e);
+        container_clear(c, set_up_cleared);
         return;
     }
     if (!c->rec.running)
         return;
-    if (monitor_read_exit(state_dir, &x) < 0) {
+    if (monitor_read_exit(state_dir, &c->end) < 0) {
         log_error("a container has lost its monitor and is killed", "container", c->rec.id);
-        container_kill_all(c);
-        x = (struct monitor_exit){.status = 137, .time_ns = clock_real_ns()};
+        c->end = (struct monitor_exit){.status = 137, .time_ns = clock_real_ns()};
     }
-    container_on_exit(c, &x);
+    container_clear(c, container_end_cleared);
 }
 
 const struct monitor_events container_monitor_events = {

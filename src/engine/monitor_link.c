@@ -66,7 +66,10 @@ static void on_message(struct monitor_link *m, const struct mon_msg *msg, const 
         on_failed(m, msg, text);
         break;
     case MON_EXIT: {
-        struct monitor_exit x = {msg->status, msg->oom != 0, msg->time_ns};
+        struct monitor_exit x = {.status = msg->status,
+                                 .oom = msg->oom != 0,
+                                 .groups_left = msg->flags & MON_EXIT_GROUPS_LEFT,
+                                 .time_ns = msg->time_ns};
 
         m->events->exited(m->arg, &x);
         break;
@@ -197,7 +200,7 @@ static int read_state_file(const char *state_dir, const char *name, struct buf *
 
 int monitor_read_exit(const char *state_dir, struct monitor_exit *ret) {
     auto_buf b = BUF_INIT;
-    struct monitor_exit x;
+    struct monitor_exit x = {0};
     long long when;
     int r, oom;
 

@@ -16,6 +16,7 @@ struct monitor_started {
 struct monitor_exit {
     int status; /* 128 + signal when killed */
     bool oom;
+    bool groups_left; /* control groups that the monitor could not remove */
     int64_t time_ns;
 };
 

@@ -45,20 +45,6 @@ static int send_signal(struct container *c, int sig, struct err *e) {
     return 0;
 }
 
-void container_kill_all(struct container *c) {
-    auto_free char *path = container_cgroup(c);
-    auto_err e = ERR_INIT;
-    auto_cgroup cg;
-
-    cgroup_init(&cg);
-    if (cgroup_open(c->engine->cgroups, path, &cg, NULL) == 0 &&
-        (cgroup_kill_all(&cg, &e) < 0 || cgroup_remove(&cg, 2000, &e) < 0))
-        log_warn("cannot clear a container's cgroup", "container", c->rec.id, "error",
-                 err_msg(&e));
-    if (c->pidfd >= 0)
-        (void)pidfd_signal(c->pidfd, SIGKILL); /* -ESRCH: dead already */
-}
-
 /* ---- stop and kill --------------------------------------------------------------------------- */
 /* One stop, kill or restart on its way: signal, wait, perhaps SIGKILL, then on. */
 struct ending {
@@ -322,6 +308,21 @@ int container_pause(struct container *c, struct err *e) {
     container_save(c, NULL, NULL);
     container_event(c, "pause", NULL);
     return 0;
+}
+
+void container_adopt_pause(struct container *c) {
+    auto_err e = ERR_INIT;
+    int r;
+
+    if (c->rec.paused && c->rec.held) {
+        c->rec.held = false;
+        r = container_unpause(c, &e);
+    } else {
+        r = freeze(c, c->rec.paused, &e);
+    }
+    if (r < 0)
+        log_warn("a container may be paused where it should not, or the other way round",
+                 "container", c->rec.id, "error", err_msg(&e));
 }
 
 int container_unpause(struct container *c, struct err *e) {

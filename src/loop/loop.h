@@ -62,6 +62,7 @@ enum job_class {
     JOB_IMAGE,  /* load, save, import, commit, prune: 4 at once */
     JOB_STREAM, /* cp, export, logs: 64 at once */
     JOB_FOLLOW, /* logs -f, which may last for ever: 1000 at once */
+    JOB_CLEAR,  /* waiting for killed processes to go: 32 at once */
     JOB_SHORT,  /* volume seeding, tree removal, size walks: 4 at once */
     JOB_CLASS_MAX_,
 };

@@ -196,8 +196,8 @@ static void leave_cgroups(struct monitor *m) {
     cgroup_oom_done(&m->oom);
     m->oom.fd = -1;
     m->oom_check_ns = 0;
-    if (m->o.cgroup_remove)
-        (void)cgroup_remove_dirs(m->o.cgroup_remove, CGROUP_WAIT_MS); /* fenced sweeps later */
+    if (m->o.cgroup_remove && cgroup_remove_dirs(m->o.cgroup_remove, CGROUP_WAIT_MS) < 0)
+        m->exit.flags |= MON_EXIT_GROUPS_LEFT;
 }
 
 /* Goes on to the next phases as far as they are due. */

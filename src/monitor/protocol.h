@@ -45,6 +45,9 @@ enum mon_attach_flags {
     MON_ATTACH_STDIN_CLOSES = 16,
 };
 
+/* Of EXIT: something still holds the container's control groups, fenced must remove them. */
+#define MON_EXIT_GROUPS_LEFT 1u
+
 struct mon_msg {
     uint32_t magic, version, type, text_len;
     uint64_t client; /* chosen by fenced, unique for a connection */
