@@ -22,6 +22,8 @@
 #include "image/datadir.h"
 #include "image/tree.h"
 
+#define NETWORK_PAUSE_MS 1000 /* rules that were removed come back within a second */
+
 /* ---- background jobs ----------------------------------------------------------------------------- */
 static int empty_trash(struct job *j, void *arg) {
     struct engine *eng = arg;
@@ -167,11 +169,24 @@ static void on_caught_up(void *arg) {
     }
 }
 
+static void on_network_pause_end(void *arg) {
+    struct engine *eng = arg;
+
+    loop_timer_free(eng->network_pause);
+    eng->network_pause = NULL;
+    loop_fd_set(eng->network_watch, LOOP_READ);
+}
+
 static void on_network(void *arg, unsigned events) {
     struct engine *eng = arg;
 
     (void)events;
-    network_on_event(eng->network);
+    if (!network_on_event(eng->network))
+        return;
+    /* Two daemons with one table would take each other's rules away as fast as they can. */
+    loop_fd_set(eng->network_watch, 0);
+    eng->network_pause =
+        loop_timer_new(eng->loop, NETWORK_PAUSE_MS, 0, on_network_pause_end, eng);
 }
 
 int engine_open(struct loop *l, struct engine_options *options, struct engine **ret,
@@ -260,6 +275,7 @@ void engine_close(struct engine *eng) {
     map_done(&eng->execs);
     map_done(&eng->ready_chains);
     loop_fd_free(eng->network_watch);
+    loop_timer_free(eng->network_pause);
     spawner_link_free(eng->spawner);
     events_free(eng->events);
     network_close(eng->network);

@@ -70,6 +70,7 @@ struct engine {
     int64_t started_ns;
     int lock_fd;               /* of the data root */
     struct loop_fd *network_watch;
+    struct loop_timer *network_pause;
     bool stopping, syncing, cleaning, clean_again;
 };
 

@@ -344,15 +344,16 @@ int network_fd(const struct network *n) {
     return n->nft ? nft_watch_fd(n->nft) : -1;
 }
 
-void network_on_event(struct network *n) {
+bool network_on_event(struct network *n) {
     int r;
 
     if (!nft_was_disturbed(n->nft, n->table))
-        return;
+        return false;
     r = nft_write(n->nft, &n->rules);
     if (r < 0)
         log_error("the nf_tables rules were removed by somebody and could not be written again",
                   "error", strerror(-r));
     else
         log_warn("the nf_tables rules were removed by somebody and are written again");
+    return true;
 }

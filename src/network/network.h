@@ -53,6 +53,6 @@ void network_release(struct network *n, const struct network_endpoint *ep);
 const char *network_bridge(const struct network *n);  /* NULL without */
 const char *network_subnet(const struct network *n);  /* "172.17.0.0/16" */
 const char *network_gateway(const struct network *n); /* "172.17.0.1" */
-/* Repairs the table after somebody flushed it; call when the kernel tells of a change. */
+/* Repairs the table after somebody flushed it (true then); call when the kernel tells of a change. */
 int network_fd(const struct network *n);              /* notifications, -1 without */
-void network_on_event(struct network *n);
+bool network_on_event(struct network *n);
