@@ -150,7 +150,7 @@ static void held_written(void *arg, int r) {
     struct held_answer *h = arg;
     struct err e = ERR_INIT;
 
-    if (r < 0) {
+    if (r < 0 && !(h->call->route->flags & ROUTE_EFFECTIVE)) {
         (void)err_sys(&e, r, "cannot save the change to the state database"); /* sets */
         call_error(h->call, &e);
     } else {

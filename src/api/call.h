@@ -38,6 +38,7 @@ enum route_flags {
     ROUTE_JSON_BODY = 2, /* ... and must be declared as application/json */
     ROUTE_RAW = 4,       /* the handler reads the body itself, or has none */
     ROUTE_DURABLE = 8,   /* a good answer waits until the database has what the handler changed */
+    ROUTE_EFFECTIVE = 16, /* ... and stays good when that must wait: the containers have changed */
 };
 struct route {
     const char *method;
