@@ -94,6 +94,15 @@ def processes(daemon):
     return found
 
 
+def describe(pid):
+    """For people who read what is wrong."""
+    st = status(pid) or ("gone", 0, "X")
+    where = leaks.read("/proc/%d/stack" % pid).split("\n")[:3]
+    return "%d (%s, state %s, child of %d, %s)%s" % (
+        pid, st[0], st[2], st[1], " < ".join(w.split("+")[0].split(" ")[-1] for w in where if w),
+        (" " + leaks.command(pid))[:200])
+
+
 def check_processes(daemon, running, problems):
     found = processes(daemon)
     spawners = [p for p in leaks.children_of(daemon.pid)]
@@ -103,21 +112,21 @@ def check_processes(daemon, running, problems):
     known = set(spawners) | {daemon.pid}
     inits = {c["State"]["Pid"]: c["Id"] for c in running.values()}
     monitors = {}
-    for pid, (name, _parent, _state) in found.items():
+    for pid in found:
         if pid in known:
             continue
         line = leaks.command(pid).split()
         if line and os.path.basename(line[0]) == "fence-monitor":
             cid = line[1] if len(line) > 1 else "?"
             if cid not in running:
-                problems.append("monitor %d without a running container: %s" % (pid, " ".join(line)[:120]))
+                problems.append("monitor without a running container: " + describe(pid))
             elif not any(a.startswith("--exec-id") for a in line):
                 monitors.setdefault(cid, []).append(pid)
             continue
         group = leaks.read("/proc/%d/cgroup" % pid)
         if any("/" + cid in group for cid in running):
             continue
-        problems.append("process %d (%s) has no owner: %s" % (pid, name, leaks.command(pid)[:120]))
+        problems.append("process without an owner: " + describe(pid))
     for cid in running:
         if len(monitors.get(cid, [])) != 1:
             problems.append("container %s has monitors %s" % (cid[:12], monitors.get(cid, [])))

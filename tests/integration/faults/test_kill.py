@@ -6,6 +6,7 @@ FENCE_SOAK_ROUNDS, FENCE_FAULT_ROUNDS  how many rounds (10)
 FENCE_SOAK_SEED                        the random numbers' seed; said when a round fails
 """
 import contextlib
+import http.client
 import os
 import random
 import signal
@@ -29,13 +30,25 @@ def kill(pid):
 
 
 def monitors(daemon, but=()):
-    out = []
-    for pid in leaks.pids():
+    """Not their helpers, which call themselves the same: a leak checker whose helper is killed hangs."""
+    def is_monitor(pid):
         line = leaks.command(pid).split()
-        if line and os.path.basename(line[0]) == "fence-monitor" and len(line) > 1 and line[1] not in but \
-                and any(x.startswith(daemon.root) for x in selfcheck.descriptors(pid)):
-            out.append(pid)
-    return out
+        return line[1] if len(line) > 1 and os.path.basename(line[0]) == "fence-monitor" else None
+
+    return [pid for pid in leaks.pids()
+            if is_monitor(pid) not in (None, *but)
+            and not is_monitor((selfcheck.status(pid) or ("", 0))[1])
+            and any(x.startswith(daemon.root) for x in selfcheck.descriptors(pid))]
+
+
+def kill_monitors(daemon, of_execs=False):
+    """A set-up process tells of the start a moment before it becomes the monitor."""
+    def found():
+        return [p for p in monitors(daemon)
+                if any(a.startswith("--exec-id") for a in leaks.command(p).split()) == of_execs]
+
+    for pid in until(found):
+        kill(pid)
 
 
 def children(pid):
@@ -139,9 +152,7 @@ def test_monitor(new_daemon):
     eid = d.api.ok("POST", "/containers/%s/exec" % cid, {"Cmd": ["sleep", "1000"]}).json["Id"]
     d.api.ok("POST", "/exec/%s/start" % eid, {"Detach": True})
     conn, response = d.api.open("GET", "/containers/%s/logs" % cid, follow=1, stdout=1, timeout=20)
-    for pid in monitors(d):
-        if not any(a.startswith("--exec-id") for a in leaks.command(pid).split()):
-            kill(pid)
+    kill_monitors(d)
     assert d.api.wait(cid, timeout=20) == 137
     assert response.read() == b""
     conn.close()
@@ -160,9 +171,7 @@ def test_monitor_of_an_exec(new_daemon):
     eid = d.api.ok("POST", "/containers/%s/exec" % cid, {"Cmd": ["sleep", "1000"]}).json["Id"]
     d.api.ok("POST", "/exec/%s/start" % eid, {"Detach": True})
     pid = d.api.get("/exec/%s/json" % eid)["Pid"]
-    for monitor in monitors(d):
-        if any(a.startswith("--exec-id") for a in leaks.command(monitor).split()):
-            kill(monitor)
+    kill_monitors(d, of_execs=True)
     until(lambda: not d.api.get("/exec/%s/json" % eid)["Running"])
     assert d.api.get("/exec/%s/json" % eid)["ExitCode"] == 137
     until(lambda: not os.path.exists("/proc/%d" % pid))
@@ -174,10 +183,31 @@ def test_restart_policy_after_a_killed_monitor(new_daemon):
     d = new_daemon()
     cid = d.api.run(["sleep", "1000"], host={"RestartPolicy": {"Name": "always"}})
     pid = d.api.inspect(cid)["State"]["Pid"]
-    for monitor in monitors(d):
-        kill(monitor)
+    kill_monitors(d)
     until(lambda: d.api.inspect(cid)["State"]["Running"]
           and d.api.inspect(cid)["State"]["Pid"] not in (0, pid), 20)
+    assert not selfcheck.settle(d)
+
+
+def test_daemon_during_a_commit(new_daemon):
+    """The container that it had paused for that goes on; one that the user paused stays so."""
+    d = new_daemon()
+    ticks = ["sh", "-c", "dd if=/dev/urandom of=/big bs=1M count=60 2>/dev/null; while :; do echo x; sleep 0.05; done"]
+    cid, paused = d.api.run(ticks), d.api.run(["sleep", "1000"])
+    until(lambda: b"x" in d.api.logs(cid), 30)
+    d.api.ok("POST", "/containers/%s/pause" % paused)
+
+    def commit():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            d.api.request("POST", "/commit", container=cid, repo="half")
+
+    with Background(commit):
+        until(lambda: d.api.inspect(cid)["State"]["Paused"])
+        d.kill9()
+    d.start()
+    assert not d.api.inspect(cid)["State"]["Paused"] and d.api.inspect(paused)["State"]["Paused"]
+    before = len(d.api.logs(cid))
+    until(lambda: len(d.api.logs(cid)) > before)
     assert not selfcheck.settle(d)
 
 
