@@ -229,8 +229,8 @@ void call_error(struct api_call *c, struct err *e) {
     auto_buf b = BUF_INIT;
 
     if (status >= 500 && c->route)
-        log_error("handler failed", "method", c->route->method, "route", c->route->pattern,
-                  "error", err_msg(e));
+        log_error("handler failed", "method", c->route->method, "route", c->route->pattern, "error",
+                  err_msg(e));
     if (e->class == ERR_NOT_MODIFIED) {
         call_empty(c, status);
     } else {

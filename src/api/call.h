@@ -26,18 +26,18 @@ struct api_call {
     struct engine *engine;
     struct http_req *req; /* NULL once the client has gone */
     const struct route *route;
-    int version;                /* minor number of the path's version, API_VERSION_MAX without */
+    int version; /* minor number of the path's version, API_VERSION_MAX without */
     char *params[API_PARAMS_MAX];
-    struct buf body;            /* routes with ROUTE_BODY */
-    void (*gone)(void *arg);    /* optional: told when the client goes */
+    struct buf body;         /* routes with ROUTE_BODY */
+    void (*gone)(void *arg); /* optional: told when the client goes */
     void *gone_arg;
 };
 
 enum route_flags {
-    ROUTE_BODY = 1,      /* the body is collected (JSON_SIZE_MAX) before the handler runs */
-    ROUTE_JSON_BODY = 2, /* ... and must be declared as application/json */
-    ROUTE_RAW = 4,       /* the handler reads the body itself, or has none */
-    ROUTE_DURABLE = 8,   /* a good answer waits until the database has what the handler changed */
+    ROUTE_BODY = 1,       /* the body is collected (JSON_SIZE_MAX) before the handler runs */
+    ROUTE_JSON_BODY = 2,  /* ... and must be declared as application/json */
+    ROUTE_RAW = 4,        /* the handler reads the body itself, or has none */
+    ROUTE_DURABLE = 8,    /* a good answer waits until the database has what the handler changed */
     ROUTE_EFFECTIVE = 16, /* ... and stays good when that must wait: the containers have changed */
 };
 struct route {

@@ -7,8 +7,8 @@
 #include "api/platform.h"
 #include "api/router.h"
 #include "base/alloc.h"
-#include "engine/container.h"
 #include "engine/config.h"
+#include "engine/container.h"
 #include "engine/create_body.h"
 
 struct container *call_container(struct api_call *c) {
@@ -44,7 +44,7 @@ static void created(void *arg, const struct create_result *r, struct err *e) {
     jw_kstr(&w, "Id", r->container->rec.id);
     jw_key(&w, "Warnings");
     jw_array(&w);
-    strv_for_each(text, r->warnings)
+    strv_for_each (text, r->warnings)
         jw_str(&w, text);
     jw_end_array(&w);
     jw_end_object(&w);
@@ -73,7 +73,8 @@ static void create(struct api_call *c) {
     create_body_done(&body);
 }
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------------------------------
+ */
 static void start(struct api_call *c) {
     struct container *x = call_container(c);
 
@@ -176,7 +177,8 @@ static void remove_container(struct api_call *c) {
         container_remove(x, o, call_done_204, c);
 }
 
-/* ---- wait -------------------------------------------------------------------------------------- */
+/* ---- wait --------------------------------------------------------------------------------------
+ */
 struct waiting {
     struct api_call *call;
     struct container_wait *wait;
@@ -250,7 +252,8 @@ static void wait_container(struct api_call *c) {
     }
 }
 
-/* ---- prune ------------------------------------------------------------------------------------- */
+/* ---- prune -------------------------------------------------------------------------------------
+ */
 static const char *const prune_filters[] = {"label", "label!", "until", NULL};
 
 struct pruning {
@@ -302,7 +305,7 @@ static void prune(struct api_call *c) {
         call_error(c, &e);
         return;
     }
-    map_for_each(it, &c->engine->containers) {
+    map_for_each (it, &c->engine->containers) {
         struct container *x = it->value;
 
         if (container_is_running(x) || x->starting || x->removing || !x->committed ||
@@ -315,7 +318,7 @@ static void prune(struct api_call *c) {
     p = xnew(struct pruning);
     p->call = c;
     p->left = 1;
-    strv_for_each(id, ids) {
+    strv_for_each (id, ids) {
         struct container *x = map_get(&c->engine->containers, id);
         struct prune_one *one;
 
@@ -343,7 +346,8 @@ const struct route routes_containers[] = {
     {"POST", "/containers/{id}/pause", ROUTE_DURABLE | ROUTE_EFFECTIVE, pause_container},
     {"POST", "/containers/{id}/unpause", ROUTE_DURABLE | ROUTE_EFFECTIVE, unpause_container},
     {"POST", "/containers/{id}/rename", ROUTE_DURABLE, rename_container},
-    {"POST", "/containers/{id}/update", ROUTE_BODY | ROUTE_JSON_BODY | ROUTE_DURABLE, containers_update},
+    {"POST", "/containers/{id}/update", ROUTE_BODY | ROUTE_JSON_BODY | ROUTE_DURABLE,
+     containers_update},
     {"POST", "/containers/{id}/wait", 0, wait_container},
     {"DELETE", "/containers/{id}", 0, remove_container},
     {"GET", "/containers/{id}/logs", 0, containers_logs},

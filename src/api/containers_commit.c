@@ -24,9 +24,9 @@ struct committing {
 };
 
 static void committing_free(struct committing *m) {
-    char **strings[] = {&m->upper,  &m->parent,  &m->parent_config, &m->config,
-                        &m->container_config, &m->author,  &m->comment,       &m->created_by,
-                        &m->tag};
+    char **strings[] = {&m->upper,   &m->parent,           &m->parent_config,
+                        &m->config,  &m->container_config, &m->author,
+                        &m->comment, &m->created_by,       &m->tag};
 
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free(*strings[i]);
@@ -123,7 +123,7 @@ static int make_config(struct api_call *c, struct container *x, char **ret, stru
         if (str_eq(name, "changes")) {
             auto_strv lines = str_split(value, '\n');
 
-            strv_for_each(line, lines)
+            strv_for_each (line, lines)
                 strv_add(&changes, line);
         }
     r = call_json_body(c, true, &body, e);
@@ -188,7 +188,7 @@ void containers_commit(struct api_call *c) {
         auto_strv command = NULL;
 
         strv_add(&command, x->rec.path);
-        strv_for_each(arg, x->rec.args)
+        strv_for_each (arg, x->rec.args)
             strv_add(&command, arg);
         m->created_by = strv_join(command, " ");
     }

@@ -16,17 +16,18 @@
 #include "image/overlay.h"
 #include "runtime/userdb.h"
 
-/* ---- the root that a worker works on ------------------------------------------------------------- */
+/* ---- the root that a worker works on
+ * ------------------------------------------------------------- */
 struct files {
     struct api_call *call;
     struct engine *engine;
     struct http_io *io;
     char id[ID_LEN + 1];
-    char *mount_name;  /* root is a mount of a stopped container, with this name in it */
-    char *dir;         /* containers/<id> */
-    char **lower;      /* for a stopped container */
-    int root;          /* of a running one: /proc/PID/root; else -1 until the worker mounts it */
-    uint64_t id_base;  /* owners at root are shifted by this */
+    char *mount_name; /* root is a mount of a stopped container, with this name in it */
+    char *dir;        /* containers/<id> */
+    char **lower;     /* for a stopped container */
+    int root;         /* of a running one: /proc/PID/root; else -1 until the worker mounts it */
+    uint64_t id_base; /* owners at root are shifted by this */
     bool writes;
     /* the request */
     char *name;        /* of the container, as the client wrote it */
@@ -125,10 +126,8 @@ static int files_root(struct files *f, struct cp_root *ret) {
     auto_free char *upper = xasprintf("%s/diff", f->dir), *work = xasprintf("%s/work", f->dir);
 
     if (f->root < 0) {
-        struct overlay_options o = {.lower = f->lower,
-                                    .upper = upper,
-                                    .work = work,
-                                    .read_only = !f->writes};
+        struct overlay_options o = {
+            .lower = f->lower, .upper = upper, .work = work, .read_only = !f->writes};
         int r = overlay_mount(&o, &f->root, &f->error);
 
         if (r < 0)
@@ -158,7 +157,8 @@ static void run_with_io(struct files *f, int (*work)(struct job *j, void *arg)) 
         files_free(f);
 }
 
-/* ---- changes ------------------------------------------------------------------------------------ */
+/* ---- changes ------------------------------------------------------------------------------------
+ */
 static int find_changes(struct job *j, void *arg) {
     struct files *f = arg;
     auto_free char *upper = xasprintf("%s/diff", f->dir);
@@ -211,7 +211,8 @@ void containers_changes(struct api_call *c) {
     job_start(c->engine->loop, JOB_SHORT, find_changes, answer_changes, f);
 }
 
-/* ---- export ------------------------------------------------------------------------------------- */
+/* ---- export -------------------------------------------------------------------------------------
+ */
 static int export_work(struct job *j, void *arg) {
     struct files *f = arg;
     struct cp_root root;
@@ -235,7 +236,8 @@ void containers_export(struct api_call *c) {
     run_with_io(f, export_work);
 }
 
-/* ---- archive ------------------------------------------------------------------------------------ */
+/* ---- archive ------------------------------------------------------------------------------------
+ */
 static char *base64(const char *s) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t n = strlen(s);

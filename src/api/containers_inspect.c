@@ -34,9 +34,8 @@ static void emit_state(const struct container *c, struct jw *w) {
 static void emit_graph_driver(const struct container *c, struct jw *w) {
     auto_free char *dir = container_dir(c), *lower = NULL;
     auto_free char *upper = xasprintf("%s/diff", dir), *work = xasprintf("%s/work", dir);
-    auto_free char *merged = c->rec.running
-                                 ? xasprintf("/proc/%lld/root", (long long)c->rec.pid)
-                                 : xasprintf("%s/merged", dir);
+    auto_free char *merged = c->rec.running ? xasprintf("/proc/%lld/root", (long long)c->rec.pid)
+                                            : xasprintf("%s/merged", dir);
     auto_strv layers = NULL;
 
     if (container_lower_paths(c, &layers, NULL) == 0)
@@ -56,8 +55,8 @@ static void emit_graph_driver(const struct container *c, struct jw *w) {
 
 static void emit_network(const struct container *c, struct jw *w) {
     const struct container_net *n = &c->rec.net;
-    auto_free char *key = c->rec.running ? xasprintf("/proc/%lld/ns/net", (long long)c->rec.pid)
-                                         : xstrdup("");
+    auto_free char *key =
+        c->rec.running ? xasprintf("/proc/%lld/ns/net", (long long)c->rec.pid) : xstrdup("");
 
     jw_key(w, "NetworkSettings");
     jw_object(w);
@@ -69,8 +68,7 @@ static void emit_network(const struct container *c, struct jw *w) {
     jw_key(w, "Ports");
     jw_object(w);
     if (c->rec.running)
-        strmap_for_each(port, &c->rec.config.exposed_ports)
-            jw_knull(w, port->key);
+        strmap_for_each(port, &c->rec.config.exposed_ports) jw_knull(w, port->key);
     jw_end_object(w);
     jw_kstr(w, "SandboxKey", key);
     jw_knull(w, "SecondaryIPAddresses");
@@ -134,7 +132,7 @@ static void emit(const struct container *c, const struct show_size *size, struct
     jw_kstr(w, "Path", c->rec.path);
     jw_key(w, "Args");
     jw_array(w);
-    strv_for_each(arg, c->rec.args)
+    strv_for_each (arg, c->rec.args)
         jw_str(w, arg);
     jw_end_array(w);
     emit_state(c, w);

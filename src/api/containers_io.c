@@ -21,7 +21,8 @@ const char *call_stream_type(const struct api_call *c, bool tty) {
     return c->version >= 42 && !tty ? MUX_STREAM : RAW_STREAM;
 }
 
-/* ---- logs -------------------------------------------------------------------------------------- */
+/* ---- logs --------------------------------------------------------------------------------------
+ */
 struct logging {
     struct api_call *call;
     struct http_io *io;
@@ -76,8 +77,9 @@ static int time_query(struct api_call *c, const char *name, int64_t *ret, struct
     if (str_empty(s) || str_eq(s, "0"))
         return 0;
     if (time_parse_filter(s, clock_real_ns(), ret) < 0)
-        return err_set(e, ERR_INVALID, "invalid value for \"%s\": failed to parse value as time or "
-                                       "duration: \"%s\"",
+        return err_set(e, ERR_INVALID,
+                       "invalid value for \"%s\": failed to parse value as time or "
+                       "duration: \"%s\"",
                        name, s);
     return 0;
 }
@@ -148,10 +150,12 @@ void containers_logs(struct api_call *c) {
     l->path = container_log_path(x);
     l->type = call_stream_type(c, x->rec.config.tty);
     l->follow_writer.write = write_through;
-    job_start(l->engine->loop, l->options.follow ? JOB_FOLLOW : JOB_STREAM, logs_work, logs_done, l);
+    job_start(l->engine->loop, l->options.follow ? JOB_FOLLOW : JOB_STREAM, logs_work, logs_done,
+              l);
 }
 
-/* ---- attach ------------------------------------------------------------------------------------ */
+/* ---- attach ------------------------------------------------------------------------------------
+ */
 /* Reads the log onto the connection first (logs=1), then attaches. */
 struct replay {
     struct engine *engine;
@@ -183,8 +187,8 @@ static void replay_done(void *arg, int r) {
     free(p);
 }
 
-static void begin(struct engine *eng, struct container *x, struct attach_request *a,
-                  bool logs, bool stream) {
+static void begin(struct engine *eng, struct container *x, struct attach_request *a, bool logs,
+                  bool stream) {
     struct replay *p;
 
     if (!logs) {
@@ -213,8 +217,7 @@ static int attach_options(struct api_call *c, struct container *x, struct attach
                           struct err *e) {
     if (x->rec.paused)
         return err_set(e, ERR_CONFLICT,
-                       "Container %s is paused, unpause the container before attach",
-                       x->rec.id);
+                       "Container %s is paused, unpause the container before attach", x->rec.id);
     if (x->rec.restarting)
         return err_set(e, ERR_CONFLICT,
                        "Container %s is restarting, wait until the container is running",

@@ -10,8 +10,8 @@
 #include "engine/health.h"
 
 static const char *const filter_keys[] = {
-    "ancestor", "before", "exited", "expose", "health",  "id",     "is-task", "isolation",
-    "label",    "name",   "network", "publish", "since", "status", "volume",  NULL};
+    "ancestor", "before", "exited",  "expose",  "health", "id",     "is-task", "isolation",
+    "label",    "name",   "network", "publish", "since",  "status", "volume",  NULL};
 
 static const char *const statuses[] = {"created", "restarting", "running", "removing",
                                        "paused",  "exited",     "dead",    NULL};
@@ -35,7 +35,7 @@ static void listing_free(struct listing *l) {
 
 static int check_values(const struct filters *f, const char *key, const char *const *allowed,
                         struct err *e) {
-    strv_for_each(v, filters_get(f, key)) {
+    strv_for_each (v, filters_get(f, key)) {
         bool ok = false;
 
         for (const char *const *a = allowed; *a && !ok; a++)
@@ -50,7 +50,7 @@ static int check_values(const struct filters *f, const char *key, const char *co
 
 /* "80", "80/udp", "8000-8080": the numbers are checked before anything is compared with them. */
 static int check_ports(const struct filters *f, const char *key, struct err *e) {
-    strv_for_each(v, filters_get(f, key)) {
+    strv_for_each (v, filters_get(f, key)) {
         auto_free char *range = xstrndup(v, strcspn(v, "/"));
         auto_strv ends = str_split(range, '-');
         size_t n = strv_len(ends);
@@ -59,7 +59,7 @@ static int check_ports(const struct filters *f, const char *key, struct err *e) 
         if (n > 2)
             return err_set(e, ERR_INVALID, "error while looking up for %s %s: invalid port range",
                            key, v);
-        strv_for_each(end, ends)
+        strv_for_each (end, ends)
             if (str_to_u64(end, &port) < 0 || port > UINT16_MAX)
                 return err_set(e, ERR_INVALID,
                                "error while looking up for %s %s: strconv.ParseUint: parsing "
@@ -71,17 +71,17 @@ static int check_ports(const struct filters *f, const char *key, struct err *e) 
 
 /* The created times that before= and since= name; several values: the last one counts. */
 static int find_limits(struct listing *l, struct err *e) {
-    strv_for_each(v, filters_get(&l->filters, "before")) {
+    strv_for_each (v, filters_get(&l->filters, "before")) {
         l->before = container_find(l->call->engine, v, e);
         if (!l->before)
             return -1;
     }
-    strv_for_each(v, filters_get(&l->filters, "since")) {
+    strv_for_each (v, filters_get(&l->filters, "since")) {
         l->since = container_find(l->call->engine, v, e);
         if (!l->since)
             return -1;
     }
-    strv_for_each(v, filters_get(&l->filters, "exited")) {
+    strv_for_each (v, filters_get(&l->filters, "exited")) {
         int64_t code;
 
         if (str_to_i64(v, &code) < 0)
@@ -160,7 +160,7 @@ static bool any(const struct filters *f, const char *key, const struct container
                 bool (*test)(const struct container *c, const char *want)) {
     if (!filters_has(f, key))
         return true;
-    strv_for_each(v, filters_get(f, key))
+    strv_for_each (v, filters_get(f, key))
         if (test(c, v))
             return true;
     return false;
@@ -211,7 +211,9 @@ static bool matches(const struct listing *l, const struct container *c) {
 static int newest_first(const void *a, const void *b) {
     const struct container *x = *(struct container *const *)a, *y = *(struct container *const *)b;
 
-    return x->rec.created_ns < y->rec.created_ns ? 1 : x->rec.created_ns > y->rec.created_ns ? -1 : 0;
+    return x->rec.created_ns < y->rec.created_ns   ? 1
+           : x->rec.created_ns > y->rec.created_ns ? -1
+                                                   : 0;
 }
 
 static void answer(struct listing *l) {
@@ -234,7 +236,7 @@ static void collect(struct listing *l, bool all, int64_t limit) {
     struct engine *eng = l->call->engine;
 
     l->found = xcalloc(eng->containers.count, sizeof(struct container *));
-    map_for_each(it, &eng->containers) {
+    map_for_each (it, &eng->containers) {
         struct container *c = it->value;
 
         if (c->committed && (all || container_is_running(c)) && matches(l, c))

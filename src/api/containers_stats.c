@@ -3,9 +3,9 @@
 /*
  * GET /containers/{id}/stats
  *
- * A sample is some twenty reads of kernel files that never block, 0.15 ms in all: it is taken on the
- * loop, where the container cannot change meanwhile. A worker would cost more than it saves, and
- * samples would queue behind the size walks of its class.
+ * A sample is some twenty reads of kernel files that never block, 0.15 ms in all: it is taken on
+ * the loop, where the container cannot change meanwhile. A worker would cost more than it saves,
+ * and samples would queue behind the size walks of its class.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,8 @@
 #define SAMPLE_INTERVAL_MS 1000
 #define NET_DEV_MAX        (256u << 10)
 
-/* ---- one sample -------------------------------------------------------------------------------- */
+/* ---- one sample --------------------------------------------------------------------------------
+ */
 struct net_counters {
     char name[16];
     uint64_t rx_bytes, rx_packets, rx_errors, rx_dropped, tx_bytes, tx_packets, tx_errors,
@@ -64,8 +65,8 @@ static bool parse_net_line(const char *line, struct net_counters *ret) {
     if (sscanf(colon + 1,
                "%" SCNu64 "%" SCNu64 "%" SCNu64 "%" SCNu64 "%*u%*u%*u%*u%" SCNu64 "%" SCNu64
                "%" SCNu64 "%" SCNu64,
-               &n.rx_bytes, &n.rx_packets, &n.rx_errors, &n.rx_dropped, &n.tx_bytes,
-               &n.tx_packets, &n.tx_errors, &n.tx_dropped) != 8)
+               &n.rx_bytes, &n.rx_packets, &n.rx_errors, &n.rx_dropped, &n.tx_bytes, &n.tx_packets,
+               &n.tx_errors, &n.tx_dropped) != 8)
         return false;
     *ret = n;
     return true;
@@ -134,7 +135,8 @@ static void sample_take(const struct container *x, struct sample *ret) {
     *ret = s;
 }
 
-/* ---- JSON, in dockerd's order; what dockerd omits when it is zero is omitted ----------------------- */
+/* ---- JSON, in dockerd's order; what dockerd omits when it is zero is omitted
+ * ----------------------- */
 static void emit_nonzero(struct jw *w, const char *key, uint64_t v) {
     if (v)
         jw_kuint(w, key, v);
@@ -195,21 +197,71 @@ static void emit_cpu(const char *key, const struct sample *s, struct jw *w) {
 }
 
 /* The lines of memory.stat that dockerd hands on, sorted as Go prints maps. */
-static const char *const memory_keys_v1[] = {
-    "active_anon", "active_file", "cache", "dirty", "hierarchical_memory_limit",
-    "hierarchical_memsw_limit", "inactive_anon", "inactive_file", "mapped_file", "pgfault",
-    "pgmajfault", "pgpgin", "pgpgout", "rss", "rss_huge", "total_active_anon",
-    "total_active_file", "total_cache", "total_dirty", "total_inactive_anon",
-    "total_inactive_file", "total_mapped_file", "total_pgfault", "total_pgmajfault",
-    "total_pgpgin", "total_pgpgout", "total_rss", "total_rss_huge", "total_unevictable",
-    "total_writeback", "unevictable", "writeback", NULL};
-static const char *const memory_keys_v2[] = {
-    "active_anon", "active_file", "anon", "anon_thp", "file", "file_dirty", "file_mapped",
-    "file_writeback", "inactive_anon", "inactive_file", "kernel_stack", "pgactivate",
-    "pgdeactivate", "pgfault", "pglazyfree", "pglazyfreed", "pgmajfault", "pgrefill", "pgscan",
-    "pgsteal", "shmem", "slab", "slab_reclaimable", "slab_unreclaimable", "sock",
-    "thp_collapse_alloc", "thp_fault_alloc", "unevictable", "workingset_activate",
-    "workingset_nodereclaim", "workingset_refault", NULL};
+static const char *const memory_keys_v1[] = {"active_anon",
+                                             "active_file",
+                                             "cache",
+                                             "dirty",
+                                             "hierarchical_memory_limit",
+                                             "hierarchical_memsw_limit",
+                                             "inactive_anon",
+                                             "inactive_file",
+                                             "mapped_file",
+                                             "pgfault",
+                                             "pgmajfault",
+                                             "pgpgin",
+                                             "pgpgout",
+                                             "rss",
+                                             "rss_huge",
+                                             "total_active_anon",
+                                             "total_active_file",
+                                             "total_cache",
+                                             "total_dirty",
+                                             "total_inactive_anon",
+                                             "total_inactive_file",
+                                             "total_mapped_file",
+                                             "total_pgfault",
+                                             "total_pgmajfault",
+                                             "total_pgpgin",
+                                             "total_pgpgout",
+                                             "total_rss",
+                                             "total_rss_huge",
+                                             "total_unevictable",
+                                             "total_writeback",
+                                             "unevictable",
+                                             "writeback",
+                                             NULL};
+static const char *const memory_keys_v2[] = {"active_anon",
+                                             "active_file",
+                                             "anon",
+                                             "anon_thp",
+                                             "file",
+                                             "file_dirty",
+                                             "file_mapped",
+                                             "file_writeback",
+                                             "inactive_anon",
+                                             "inactive_file",
+                                             "kernel_stack",
+                                             "pgactivate",
+                                             "pgdeactivate",
+                                             "pgfault",
+                                             "pglazyfree",
+                                             "pglazyfreed",
+                                             "pgmajfault",
+                                             "pgrefill",
+                                             "pgscan",
+                                             "pgsteal",
+                                             "shmem",
+                                             "slab",
+                                             "slab_reclaimable",
+                                             "slab_unreclaimable",
+                                             "sock",
+                                             "thp_collapse_alloc",
+                                             "thp_fault_alloc",
+                                             "unevictable",
+                                             "workingset_activate",
+                                             "workingset_nodereclaim",
+                                             "workingset_refault",
+                                             NULL};
 
 /* Since 5.9 the workingset counters are split: one for anonymous memory, one for files. */
 static uint64_t memory_value(const struct cgroup_stats *cg, const char *key) {
@@ -301,7 +353,8 @@ static void emit(const struct container *x, const struct sample *s, const struct
     jw_end_object(&w);
 }
 
-/* ---- the request --------------------------------------------------------------------------------- */
+/* ---- the request
+ * --------------------------------------------------------------------------------- */
 struct watching {
     struct api_call *call;
     char id[ID_LEN + 1];
@@ -327,7 +380,8 @@ static void gone(void *arg) {
     end_stream(arg);
 }
 
-static void answer_once(struct api_call *c, const struct container *x, const struct sample *before) {
+static void answer_once(struct api_call *c, const struct container *x,
+                        const struct sample *before) {
     struct sample now = {0};
     auto_buf b = BUF_INIT;
 

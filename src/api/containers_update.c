@@ -26,8 +26,7 @@ static int apply_running(struct container *x, const struct host_config *h, struc
     return r;
 }
 
-static int check_policy(const struct container *x, const struct restart_policy *p,
-                        struct err *e) {
+static int check_policy(const struct container *x, const struct restart_policy *p, struct err *e) {
     if (x->rec.host.auto_remove && !str_empty(p->name) && !str_eq(p->name, "no"))
         return err_set(e, ERR_INVALID,
                        "Cannot update container %s: Restart policy cannot be updated because "
@@ -89,8 +88,7 @@ static int check_conflicts(const struct container *x, const struct host_config *
     return why ? err_set(e, ERR_INVALID, "Cannot update container %s: %s", x->rec.id, why) : 0;
 }
 
-static int update(struct container *x, struct json_object *body, char ***warnings,
-                  struct err *e) {
+static int update(struct container *x, struct json_object *body, char ***warnings, struct err *e) {
     struct host_config asked, fresh;
     struct host_facts facts = {0};
     auto_strv repeated = NULL; /* of what the container has had before */

@@ -34,7 +34,8 @@ struct daemon {
     unsigned stop_signals;
 };
 
-/* ---- helper programs --------------------------------------------------------------------------- */
+/* ---- helper programs ---------------------------------------------------------------------------
+ */
 /* Beside ourselves (a build tree, or installed together), else the installed place. */
 static char *find_libexec(void) {
     char self[PATH_MAX];
@@ -55,7 +56,8 @@ static char *find_libexec(void) {
     return xstrdup("/usr/libexec/fence");
 }
 
-/* ---- files ------------------------------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------------------------------
+ */
 static int write_pidfile(const char *path, struct err *e) {
     auto_free char *text = xasprintf("%d", (int)getpid());
     auto_buf old = {.max = 64};
@@ -98,7 +100,8 @@ static int read_seccomp_profile(struct daemon_options *o, struct engine_options 
     return r;
 }
 
-/* ---- listeners --------------------------------------------------------------------------------- */
+/* ---- listeners ---------------------------------------------------------------------------------
+ */
 static void warn_plain_tcp(const char *label) {
     log_warn("Binding to a TCP address without TLS: whoever reaches this port has root on this "
              "host. Use --tlsverify, or a unix socket",
@@ -107,9 +110,8 @@ static void warn_plain_tcp(const char *label) {
 
 static int open_listener(struct daemon *d, const char *spec, const char *default_path,
                          struct err *e) {
-    struct listen_options lo = {.default_path = default_path,
-                                .group = d->options->group,
-                                .tls = d->options->tls};
+    struct listen_options lo = {
+        .default_path = default_path, .group = d->options->group, .tls = d->options->tls};
     struct listen_socket *sockets;
     size_t n;
     int r = listen_open(spec, &lo, &sockets, &n, e);
@@ -144,7 +146,7 @@ static int open_listeners(struct daemon *d, struct err *e) {
     char **hosts = strv_len(d->options->hosts) > 0 ? d->options->hosts : defaults;
     const char *path = d->options->docker_compat ? "/var/run/docker.sock" : "/run/fence.sock";
 
-    strv_for_each(spec, hosts) {
+    strv_for_each (spec, hosts) {
         int r = open_listener(d, spec, path, e);
 
         if (r < 0)
@@ -153,7 +155,8 @@ static int open_listeners(struct daemon *d, struct err *e) {
     return 0;
 }
 
-/* ---- signals ----------------------------------------------------------------------------------- */
+/* ---- signals -----------------------------------------------------------------------------------
+ */
 static void containers_stopped(void *arg) {
     struct daemon *d = arg;
 
@@ -199,7 +202,8 @@ static void on_reload_signal(void *arg, int sig) {
     log_info("Reloaded configuration", "file", d->options->config_file);
 }
 
-/* ---- the process --------------------------------------------------------------------------------- */
+/* ---- the process
+ * --------------------------------------------------------------------------------- */
 /* A container needs some descriptors here: the soft limit goes up to the hard one. */
 static void raise_limits(void) {
     struct rlimit nofile;
@@ -295,7 +299,7 @@ int daemon_run(struct daemon_options *o) {
         d.engine->server = NULL;
     http_server_free(d.server);
     loop_drain(d.loop); /* workers end with their connections, and still report to the engine */
-    strv_for_each(path, d.socket_paths)
+    strv_for_each (path, d.socket_paths)
         (void)unlink(path); /* it may be gone */
     strv_free(d.socket_paths);
     engine_close(d.engine);

@@ -14,76 +14,97 @@
 #include "format/json.h"
 #include "format/units.h"
 
-#define CONFIG_FILE         "/etc/fence/daemon.json"
-#define COMPAT_CONFIG_FILE  "/etc/docker/daemon.json"
-#define CONFIG_FILE_MAX     (1u << 20)
+#define CONFIG_FILE        "/etc/fence/daemon.json"
+#define COMPAT_CONFIG_FILE "/etc/docker/daemon.json"
+#define CONFIG_FILE_MAX    (1u << 20)
 
 enum type { T_STRING, T_BOOL, T_INT, T_BYTES, T_LIST, T_MAP };
 
 struct option {
-    const char *flag;  /* without dashes */
-    char letter;       /* 0: none */
-    const char *key;   /* of daemon.json; NULL: the flag's name; "": not there */
+    const char *flag; /* without dashes */
+    char letter;      /* 0: none */
+    const char *key;  /* of daemon.json; NULL: the flag's name; "": not there */
     enum type type;
-    size_t offset;     /* into struct daemon_options; REFUSED for options that are not done yet */
+    size_t offset; /* into struct daemon_options; REFUSED for options that are not done yet */
     const char *standard; /* refused options: the value that passes (dockerd's default) */
-    const char *help;  /* NULL: hidden */
+    const char *help;     /* NULL: hidden */
 };
 
 #define REFUSED ((size_t)-1)
 #define AT(m)   offsetof(struct daemon_options, m)
 
 static const struct option table[] = {
-    {"api-cors-header", 0, NULL, T_STRING, AT(cors_header), NULL, "Set CORS headers in the Engine API"},
+    {"api-cors-header", 0, NULL, T_STRING, AT(cors_header), NULL,
+     "Set CORS headers in the Engine API"},
     {"api-enable-cors", 0, "", T_BOOL, AT(cors_enabled), NULL, NULL},
     {"bip", 0, NULL, T_STRING, AT(bip), NULL, "Specify network bridge IP"},
-    {"bridge", 'b', NULL, T_STRING, AT(bridge), NULL, "Attach containers to a network bridge (\"none\": no networking)"},
-    {"cgroup-parent", 0, NULL, T_STRING, AT(cgroup_parent), NULL, "Set parent cgroup for all containers"},
+    {"bridge", 'b', NULL, T_STRING, AT(bridge), NULL,
+     "Attach containers to a network bridge (\"none\": no networking)"},
+    {"cgroup-parent", 0, NULL, T_STRING, AT(cgroup_parent), NULL,
+     "Set parent cgroup for all containers"},
     {"config-file", 0, "", T_STRING, AT(config_file), NULL, "Daemon configuration file"},
     {"data-root", 0, NULL, T_STRING, AT(data_root), NULL, "Root directory of persistent state"},
     {"graph", 'g', NULL, T_STRING, AT(data_root), NULL, NULL},
     {"debug", 'D', NULL, T_BOOL, AT(debug), NULL, "Enable debug mode"},
-    {"default-gateway", 0, NULL, T_STRING, AT(default_gateway), NULL, "Container default gateway IPv4 address"},
-    {"default-ipc-mode", 0, NULL, T_STRING, AT(default_ipc_mode), NULL, "Default mode for containers ipc (\"shareable\" | \"private\")"},
+    {"default-gateway", 0, NULL, T_STRING, AT(default_gateway), NULL,
+     "Container default gateway IPv4 address"},
+    {"default-ipc-mode", 0, NULL, T_STRING, AT(default_ipc_mode), NULL,
+     "Default mode for containers ipc (\"shareable\" | \"private\")"},
     {"default-shm-size", 0, NULL, T_BYTES, AT(shm_size), NULL, "Default shm size for containers"},
-    {"default-ulimit", 0, "default-ulimits", T_MAP, AT(default_ulimits), NULL, "Default ulimits for containers"},
+    {"default-ulimit", 0, "default-ulimits", T_MAP, AT(default_ulimits), NULL,
+     "Default ulimits for containers"},
     {"dns", 0, NULL, T_LIST, AT(dns), NULL, "DNS server to use"},
     {"dns-opt", 0, "dns-opts", T_LIST, AT(dns_opts), NULL, "DNS options to use"},
     {"dns-search", 0, NULL, T_LIST, AT(dns_search), NULL, "DNS search domains to use"},
-    {"docker-compat", 0, NULL, T_BOOL, AT(docker_compat), NULL, "Use Docker's paths, group and names"},
-    {"exec-root", 0, NULL, T_STRING, AT(exec_root), NULL, "Root directory for execution state files"},
+    {"docker-compat", 0, NULL, T_BOOL, AT(docker_compat), NULL,
+     "Use Docker's paths, group and names"},
+    {"exec-root", 0, NULL, T_STRING, AT(exec_root), NULL,
+     "Root directory for execution state files"},
     {"experimental", 0, NULL, T_BOOL, AT(experimental), NULL, "Enable experimental features"},
     {"fixed-cidr", 0, NULL, T_STRING, AT(fixed_cidr), NULL, "IPv4 subnet for fixed IPs"},
     {"group", 'G', NULL, T_STRING, AT(group), NULL, "Group for the unix socket"},
     {"help", 'h', "", T_BOOL, AT(help), NULL, "Print usage"},
     {"host", 'H', "hosts", T_LIST, AT(hosts), NULL, "Daemon socket(s) to connect to"},
     {"icc", 0, NULL, T_BOOL, AT(icc), NULL, "Enable inter-container communication"},
-    {"idmap-dir", 0, NULL, T_STRING, AT(idmap_dir), NULL, "Directory of the host's id range leases"},
-    {"init", 0, NULL, T_BOOL, AT(init), NULL, "Run an init in the container to forward signals and reap processes"},
+    {"idmap-dir", 0, NULL, T_STRING, AT(idmap_dir), NULL,
+     "Directory of the host's id range leases"},
+    {"init", 0, NULL, T_BOOL, AT(init), NULL,
+     "Run an init in the container to forward signals and reap processes"},
     {"init-path", 0, NULL, T_STRING, AT(init_path), NULL, "Path to the init binary"},
     {"ip-forward", 0, NULL, T_BOOL, AT(ip_forward), NULL, "Enable net.ipv4.ip_forward"},
     {"ip-masq", 0, NULL, T_BOOL, AT(ip_masq), NULL, "Enable IP masquerading"},
     {"label", 0, "labels", T_LIST, AT(labels), NULL, "Set key=value labels to the daemon"},
-    {"libexec-dir", 0, "", T_STRING, AT(libexec), NULL, "Directory of fence-spawner, fence-monitor and fence-init"},
-    {"live-restore", 0, NULL, T_BOOL, AT(live_restore), NULL, "Keep containers running when the daemon is stopped"},
+    {"libexec-dir", 0, "", T_STRING, AT(libexec), NULL,
+     "Directory of fence-spawner, fence-monitor and fence-init"},
+    {"live-restore", 0, NULL, T_BOOL, AT(live_restore), NULL,
+     "Keep containers running when the daemon is stopped"},
     {"log-driver", 0, NULL, T_STRING, AT(log_driver), NULL, "Default driver for container logs"},
-    {"log-format", 0, NULL, T_STRING, AT(log_format), NULL, "Set the logging format (\"text\"|\"json\")"},
-    {"log-level", 'l', NULL, T_STRING, AT(log_level), NULL, "Set the logging level (\"debug\"|\"info\"|\"warn\"|\"error\"|\"fatal\")"},
-    {"log-opt", 0, "log-opts", T_MAP, AT(log_opts), NULL, "Default log driver options for containers"},
+    {"log-format", 0, NULL, T_STRING, AT(log_format), NULL,
+     "Set the logging format (\"text\"|\"json\")"},
+    {"log-level", 'l', NULL, T_STRING, AT(log_level), NULL,
+     "Set the logging level (\"debug\"|\"info\"|\"warn\"|\"error\"|\"fatal\")"},
+    {"log-opt", 0, "log-opts", T_MAP, AT(log_opts), NULL,
+     "Default log driver options for containers"},
     {"mtu", 0, NULL, T_INT, AT(mtu), NULL, "Set the containers network MTU"},
-    {"nft-table", 0, NULL, T_STRING, AT(nft_table), NULL, "Name of the daemon's own nf_tables table"},
-    {"no-new-privileges", 0, NULL, T_BOOL, AT(no_new_privileges), NULL, "Set no-new-privileges by default for new containers"},
+    {"nft-table", 0, NULL, T_STRING, AT(nft_table), NULL,
+     "Name of the daemon's own nf_tables table"},
+    {"no-new-privileges", 0, NULL, T_BOOL, AT(no_new_privileges), NULL,
+     "Set no-new-privileges by default for new containers"},
     {"node-name", 0, NULL, T_STRING, AT(node_name), NULL, "Name of this host in `info`"},
     {"pidfile", 'p', NULL, T_STRING, AT(pidfile), NULL, "Path to use for daemon PID file"},
-    {"seccomp-profile", 0, NULL, T_STRING, AT(seccomp_profile), NULL, "Path to seccomp profile (\"unconfined\": none)"},
-    {"shutdown-timeout", 0, NULL, T_INT, AT(shutdown_timeout), NULL, "Set the default shutdown timeout in seconds"},
+    {"seccomp-profile", 0, NULL, T_STRING, AT(seccomp_profile), NULL,
+     "Path to seccomp profile (\"unconfined\": none)"},
+    {"shutdown-timeout", 0, NULL, T_INT, AT(shutdown_timeout), NULL,
+     "Set the default shutdown timeout in seconds"},
     {"tls", 0, NULL, T_BOOL, AT(tls), NULL, "Use TLS; implied by --tlsverify"},
     {"tlscacert", 0, NULL, T_STRING, AT(tls_ca), NULL, "Trust certs signed only by this CA"},
     {"tlscert", 0, NULL, T_STRING, AT(tls_cert), NULL, "Path to TLS certificate file"},
     {"tlskey", 0, NULL, T_STRING, AT(tls_key), NULL, "Path to TLS key file"},
     {"tlsverify", 0, NULL, T_BOOL, AT(tls_verify), NULL, "Use TLS and verify the remote"},
-    {"userns-fallback", 0, NULL, T_STRING, AT(userns_fallback), NULL, "When a container cannot have its own user namespace: \"warn\" | \"refuse\""},
-    {"userns-remap", 0, NULL, T_STRING, AT(userns_remap), NULL, "\"host\": no user namespaces by default"},
+    {"userns-fallback", 0, NULL, T_STRING, AT(userns_fallback), NULL,
+     "When a container cannot have its own user namespace: \"warn\" | \"refuse\""},
+    {"userns-remap", 0, NULL, T_STRING, AT(userns_remap), NULL,
+     "\"host\": no user namespaces by default"},
     {"validate", 0, "", T_BOOL, AT(validate), NULL, "Validate daemon configuration and exit"},
     {"version", 'v', "", T_BOOL, AT(version), NULL, "Print version information and quit"},
     /* What is not done yet: the default passes, anything else is refused by name. */
@@ -161,7 +182,8 @@ void daemon_options_done(struct daemon_options *o) {
     }
 }
 
-/* ---- values ------------------------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------------------------------
+ */
 static int refuse(const struct option *o, const char *value, struct err *e) {
     if (str_eq(value, o->standard) || (str_empty(value) && o->type != T_BOOL))
         return 0;
@@ -214,7 +236,8 @@ static int put(struct daemon_options *to, const struct option *o, const char *va
     return err_set(e, ERR_INVALID, "invalid argument \"%s\" for \"--%s\" flag", value, o->flag);
 }
 
-/* ---- command line ------------------------------------------------------------------------------ */
+/* ---- command line ------------------------------------------------------------------------------
+ */
 static const struct option *find_flag(const char *name, size_t len) {
     for (size_t i = 0; i < OPTIONS; i++)
         if (strlen(table[i].flag) == len && memcmp(table[i].flag, name, len) == 0)
@@ -261,8 +284,8 @@ static int parse_one(struct daemon_options *o, int argc, char *const *argv, int 
             return err_set(e, ERR_INVALID, "unknown shorthand flag: '%c' in %s", *name, arg);
     }
     if (!opt)
-        return err_set(e, ERR_INVALID, arg[1] == '-' ? "unknown flag: %s" : "unknown shorthand flag: %s",
-                       arg);
+        return err_set(e, ERR_INVALID,
+                       arg[1] == '-' ? "unknown flag: %s" : "unknown shorthand flag: %s", arg);
     if (!value) {
         if (opt->type == T_BOOL)
             value = "true";
@@ -275,7 +298,8 @@ static int parse_one(struct daemon_options *o, int argc, char *const *argv, int 
     return put(o, opt, value, e);
 }
 
-/* ---- daemon.json ------------------------------------------------------------------------------- */
+/* ---- daemon.json -------------------------------------------------------------------------------
+ */
 /* A JSON value as the texts that the command line would have had. */
 static int values_of(const struct option *o, struct json_object *v, char ***ret, struct err *e) {
     if (json_object_is_type(v, json_type_array) && o->type == T_LIST) {
@@ -288,12 +312,10 @@ static int values_of(const struct option *o, struct json_object *v, char ***ret,
             struct json_object *soft = jsn_get(item, "Soft"), *hard = jsn_get(item, "Hard");
 
             if (soft || hard) /* default-ulimits */
-                strv_take(ret, xasprintf("%s=%lld:%lld", key,
-                                         (long long)jsn_int(item, "Soft", 0),
+                strv_take(ret, xasprintf("%s=%lld:%lld", key, (long long)jsn_int(item, "Soft", 0),
                                          (long long)jsn_int(item, "Hard", 0)));
             else
-                strv_take(ret, xasprintf("%s=%s", key,
-                                         str_or_empty(json_object_get_string(item))));
+                strv_take(ret, xasprintf("%s=%s", key, str_or_empty(json_object_get_string(item))));
         }
         return 0;
     }
@@ -327,7 +349,7 @@ static int apply_file(struct daemon_options *o, struct json_object *doc, const b
         r = values_of(opt, value, &values, e);
         if (r < 0)
             return r;
-        strv_for_each(text, values) {
+        strv_for_each (text, values) {
             r = put(o, opt, text, e);
             if (r < 0)
                 return r;
@@ -336,8 +358,8 @@ static int apply_file(struct daemon_options *o, struct json_object *doc, const b
     return 0;
 }
 
-static int read_file(struct daemon_options *o, const char *path, bool must_exist,
-                     const bool *given, struct err *e) {
+static int read_file(struct daemon_options *o, const char *path, bool must_exist, const bool *given,
+                     struct err *e) {
     auto_buf text = {.max = CONFIG_FILE_MAX};
     struct json_object *doc = NULL;
     int r = io_read_file_at(AT_FDCWD, path, &text);
@@ -359,7 +381,8 @@ static int read_file(struct daemon_options *o, const char *path, bool must_exist
     return r;
 }
 
-/* ---- defaults that depend on others --------------------------------------------------------------- */
+/* ---- defaults that depend on others
+ * --------------------------------------------------------------- */
 static void set_default(char **s, const char *value) {
     if (!*s)
         *s = xstrdup(value);
@@ -398,7 +421,7 @@ static int complete(struct daemon_options *o, struct err *e) {
         return err_set(e, ERR_INVALID, "--log-driver=%s is not supported yet", o->log_driver);
     if (*o->data_root != '/' || *o->exec_root != '/')
         return err_set(e, ERR_INVALID, "--data-root and --exec-root must be absolute paths");
-    strv_for_each(label, o->labels)
+    strv_for_each (label, o->labels)
         if (!strchr(label, '='))
             return err_set(e, ERR_INVALID, "bad attribute format: %s", label);
     return 0;

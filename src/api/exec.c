@@ -46,7 +46,8 @@ static void create(struct api_call *c) {
     call_json(c, 201, &b);
 }
 
-/* ---- start ------------------------------------------------------------------------------------- */
+/* ---- start -------------------------------------------------------------------------------------
+ */
 struct starting {
     struct api_call *call; /* detached starts: answered when it runs */
     int tell;              /* hijacked ones: a failure's text goes to the client, -1 otherwise */
@@ -170,7 +171,7 @@ static void inspect(struct api_call *c) {
     jw_kstr(&w, "entrypoint", x->config.cmd[0]);
     jw_key(&w, "arguments");
     jw_array(&w);
-    strv_for_each(arg, x->config.cmd + 1)
+    strv_for_each (arg, x->config.cmd + 1)
         jw_str(&w, arg);
     jw_end_array(&w);
     jw_kbool(&w, "privileged", x->config.privileged);

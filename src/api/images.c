@@ -48,7 +48,7 @@ char *images_familiar(const char *canonical) {
 static void emit_refs(struct jw *w, const char *key, char *const *refs, const char *none) {
     jw_key(w, key);
     jw_array(w);
-    strv_for_each(ref, refs) {
+    strv_for_each (ref, refs) {
         auto_free char *s = images_familiar(ref);
 
         jw_str(w, s);
@@ -58,9 +58,10 @@ static void emit_refs(struct jw *w, const char *key, char *const *refs, const ch
     jw_end_array(w);
 }
 
-/* ---- list -------------------------------------------------------------------------------------- */
-static const char *const list_filters[] = {"dangling", "label", "label!", "before", "since",
-                                           "reference", "until", NULL};
+/* ---- list --------------------------------------------------------------------------------------
+ */
+static const char *const list_filters[] = {"dangling", "label",     "label!", "before",
+                                           "since",    "reference", "until",  NULL};
 
 /* Those of the references that the filter lets through: all without one. Owned by the caller. */
 static char **filtered_refs(const struct filters *f, char *const *refs) {
@@ -68,12 +69,12 @@ static char **filtered_refs(const struct filters *f, char *const *refs) {
 
     if (!filters_has(f, "reference"))
         return strv_dup(refs);
-    strv_for_each(canonical, refs) {
+    strv_for_each (canonical, refs) {
         struct image_ref r = {0};
 
         if (image_ref_parse(canonical, &r, NULL) < 0)
             continue;
-        strv_for_each(pattern, filters_get(f, "reference"))
+        strv_for_each (pattern, filters_get(f, "reference"))
             if (image_ref_match(pattern, &r)) {
                 strv_add(&out, canonical);
                 break;
@@ -92,7 +93,7 @@ static const struct strmap *labels_of(const struct image *i) {
 static int64_t count_containers(struct engine *eng, const struct image *i) {
     int64_t n = 0;
 
-    map_for_each(it, &eng->containers) {
+    map_for_each (it, &eng->containers) {
         const struct container *c = it->value;
 
         n += str_eq(c->rec.image_id, i->id);
@@ -115,8 +116,7 @@ static void emit_summary(struct engine *eng, const struct image *i, char *const 
         jw_null(w);
     } else {
         jw_object(w);
-        strmap_for_each(l, labels)
-            jw_kstr(w, l->key, l->value);
+        strmap_for_each(l, labels) jw_kstr(w, l->key, l->value);
         jw_end_object(w);
     }
     jw_kstr(w, "ParentId", i->parent);
@@ -154,12 +154,12 @@ static void list(struct api_call *c) {
         call_error(c, &e);
         return;
     }
-    strv_for_each(v, filters_get(&f, "before"))
+    strv_for_each (v, filters_get(&f, "before"))
         if (!(before = image_find(c->engine->images, v, &e))) {
             call_error(c, &e);
             return;
         }
-    strv_for_each(v, filters_get(&f, "since"))
+    strv_for_each (v, filters_get(&f, "since"))
         if (!(since = image_find(c->engine->images, v, &e))) {
             call_error(c, &e);
             return;
@@ -193,7 +193,8 @@ static void list(struct api_call *c) {
     call_json(c, 200, &b);
 }
 
-/* ---- inspect ----------------------------------------------------------------------------------- */
+/* ---- inspect -----------------------------------------------------------------------------------
+ */
 static void emit_graph_driver(struct engine *eng, const struct image *i, struct jw *w) {
     auto_strv layers = NULL;
 
@@ -280,7 +281,8 @@ static void inspect(struct api_call *c) {
     call_json(c, 200, &b);
 }
 
-/* ---- history ----------------------------------------------------------------------------------- */
+/* ---- history -----------------------------------------------------------------------------------
+ */
 static void emit_history_row(struct engine *eng, const struct image *owner,
                              const struct image_history *h, const char *diff_id, struct jw *w) {
     struct layer_info info;
@@ -318,8 +320,7 @@ static void history(struct api_call *c) {
     jw_init(&w, &b);
     jw_array(&w);
     for (size_t k = i->config.history.count; k-- > 0;) {
-        const struct image_history *h =
-            field_array_at(&i->config.history, struct image_history, k);
+        const struct image_history *h = field_array_at(&i->config.history, struct image_history, k);
         const char *diff_id = NULL;
 
         if (!h->empty_layer && layer > 0)
@@ -331,7 +332,8 @@ static void history(struct api_call *c) {
     call_json(c, 200, &b);
 }
 
-/* ---- tag, remove, prune ------------------------------------------------------------------------ */
+/* ---- tag, remove, prune ------------------------------------------------------------------------
+ */
 static void tag(struct api_call *c) {
     struct image *i = images_of_call(c);
     auto_free char *ref = NULL;
@@ -339,8 +341,8 @@ static void tag(struct api_call *c) {
 
     if (!i)
         return;
-    if (image_tag(c->engine->images, i, str_or_empty(call_query(c, "repo")),
-                  call_query(c, "tag"), &ref, &e) < 0) {
+    if (image_tag(c->engine->images, i, str_or_empty(call_query(c, "repo")), call_query(c, "tag"),
+                  &ref, &e) < 0) {
         call_error(c, &e);
         return;
     }
@@ -354,7 +356,7 @@ static enum image_use check_use(void *arg, const struct image *i, const char *re
     enum image_use use = IMAGE_UNUSED;
 
     (void)ref;
-    map_for_each(it, &eng->containers) {
+    map_for_each (it, &eng->containers) {
         const struct container *c = it->value;
         static char id[ID_SHORT_LEN + 1];
 
@@ -440,7 +442,7 @@ static void prune(struct api_call *c) {
     jw_init(&w, &b);
     jw_object(&w);
     jw_key(&w, "ImagesDeleted");
-    strv_for_each(id, ids) {
+    strv_for_each (id, ids) {
         struct image *i = image_get(c->engine->images, id);
         struct image_deletions d = {0};
         uint64_t size = i ? i->size : 0;

@@ -11,7 +11,8 @@
 #include "format/units.h"
 #include "image/archive.h"
 
-/* ---- load and import --------------------------------------------------------------------------- */
+/* ---- load and import ---------------------------------------------------------------------------
+ */
 /*
  * Three steps: a worker reads the archive (and tells its progress), the loop registers the images,
  * a worker writes the lines that say so. The connection stays with the worker all along.
@@ -167,7 +168,7 @@ static void register_one(struct loading *l, size_t item) {
         line(l, "status", i->id);
         return;
     }
-    strv_for_each(tag, tags) {
+    strv_for_each (tag, tags) {
         auto_free char *familiar = images_familiar(tag);
         auto_free char *s = xasprintf("Loaded image: %s\n", familiar);
 
@@ -292,7 +293,8 @@ void images_create(struct api_call *c) {
     start(l);
 }
 
-/* ---- save -------------------------------------------------------------------------------------- */
+/* ---- save --------------------------------------------------------------------------------------
+ */
 struct saving {
     struct api_call *call;
     struct engine *engine;

@@ -12,7 +12,8 @@
 #include "engine/mounts_plan.h"
 #include "format/json.h"
 
-/* ---- words ------------------------------------------------------------------------------------- */
+/* ---- words -------------------------------------------------------------------------------------
+ */
 /* Blank-separated words with Dockerfile's quotes and backslashes. */
 static char **words(const char *s) {
     char **v = NULL;
@@ -74,7 +75,8 @@ static char **command(const char *s, const struct container_config *c) {
     return v;
 }
 
-/* ---- instructions ------------------------------------------------------------------------------ */
+/* ---- instructions ------------------------------------------------------------------------------
+ */
 static int needs(const char *name, const char *rest, struct err *e) {
     if (*rest)
         return 0;
@@ -110,7 +112,7 @@ static int pairs(const char *rest, const char *name, struct strmap *ret, struct 
         strmap_put(ret, v[0], value);
         return 0;
     }
-    strv_for_each(w, v) {
+    strv_for_each (w, v) {
         const char *eq = strchr(w, '=');
         auto_free char *key = NULL;
 
@@ -143,8 +145,7 @@ static int do_label(struct container_config *c, const char *rest, struct err *e)
     int r = pairs(rest, "LABEL", &m, e);
 
     if (r == 0)
-        strmap_for_each(p, &m)
-            strmap_put(&c->labels, p->key, p->value);
+        strmap_for_each(p, &m) strmap_put(&c->labels, p->key, p->value);
     strmap_done(&m);
     return r;
 }
@@ -154,7 +155,7 @@ static int do_expose(struct container_config *c, const char *rest, struct err *e
 
     if (!v)
         return needs("EXPOSE", "", e);
-    strv_for_each(w, v) {
+    strv_for_each (w, v) {
         const char *proto = strchr(w, '/');
         size_t digits = strspn(w, "0123456789");
         auto_free char *text = proto ? xstrdup(w) : xasprintf("%s/tcp", w);
@@ -181,9 +182,9 @@ static int do_workdir(struct container_config *c, const char *rest, struct err *
 
     if (!*rest)
         return err_set(e, ERR_INVALID, "WORKDIR requires exactly one argument");
-    joined = *rest == '/' ? xstrdup(rest)
-                          : xasprintf("%s/%s", str_empty(c->working_dir) ? "/" : c->working_dir,
-                                      rest);
+    joined = *rest == '/'
+                 ? xstrdup(rest)
+                 : xasprintf("%s/%s", str_empty(c->working_dir) ? "/" : c->working_dir, rest);
     free(c->working_dir);
     c->working_dir = path_clean(joined);
     return 0;
@@ -196,7 +197,7 @@ static int do_volume(struct container_config *c, const char *rest, struct err *e
         v = words(rest);
     if (!v || !v[0])
         return needs("VOLUME", "", e);
-    strv_for_each(w, v) {
+    strv_for_each (w, v) {
         if (!*w)
             return err_set(e, ERR_INVALID, "VOLUME specified can not be an empty string");
         strmap_put(&c->volumes, w, "");
@@ -273,7 +274,7 @@ static int do_healthcheck(struct container_config *c, const char *rest, struct e
         list = json_list(rest);
         strv_add(&h->test, list ? "CMD" : "CMD-SHELL");
         if (list)
-            strv_for_each(w, list)
+            strv_for_each (w, list)
                 strv_add(&h->test, w);
         else
             strv_add(&h->test, rest);
@@ -298,14 +299,22 @@ static const struct {
     const char *name;
     int (*apply)(struct container_config *c, const char *rest, struct err *e);
 } instructions[] = {
-    {"CMD", do_cmd},         {"ENTRYPOINT", do_entrypoint}, {"ENV", do_env},
-    {"EXPOSE", do_expose},   {"HEALTHCHECK", do_healthcheck}, {"LABEL", do_label},
-    {"ONBUILD", do_onbuild}, {"SHELL", do_shell},           {"STOPSIGNAL", do_stopsignal},
-    {"USER", do_user},       {"VOLUME", do_volume},         {"WORKDIR", do_workdir},
+    {"CMD", do_cmd},
+    {"ENTRYPOINT", do_entrypoint},
+    {"ENV", do_env},
+    {"EXPOSE", do_expose},
+    {"HEALTHCHECK", do_healthcheck},
+    {"LABEL", do_label},
+    {"ONBUILD", do_onbuild},
+    {"SHELL", do_shell},
+    {"STOPSIGNAL", do_stopsignal},
+    {"USER", do_user},
+    {"VOLUME", do_volume},
+    {"WORKDIR", do_workdir},
 };
 
 int config_apply_changes(char *const *changes, struct container_config *config, struct err *e) {
-    strv_for_each(line, changes) {
+    strv_for_each (line, changes) {
         size_t n = strcspn(line, " \t");
         const char *rest = line + n + strspn(line + n, " \t");
         auto_free char *name = xstrndup(line, n);

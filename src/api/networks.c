@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* /networks: the three that every engine has. User networks are refused by name until they exist. */
+/* /networks: the three that every engine has. User networks are refused by name until they exist.
+ */
 #include <string.h>
 
 #include "api/router.h"
@@ -16,15 +17,15 @@ static const struct {
 static void emit_containers(struct engine *eng, const char *name, struct jw *w) {
     jw_key(w, "Containers");
     jw_object(w);
-    map_for_each(it, &eng->containers) {
+    map_for_each (it, &eng->containers) {
         const struct container *c = it->value;
         auto_free char *address = NULL;
 
         if (!c->rec.running || !str_eq(show_network_name(c), name))
             continue;
-        address = c->rec.net.address ? xasprintf("%s/%d", c->rec.net.address,
-                                                 (int)c->rec.net.prefix_len)
-                                     : NULL;
+        address = c->rec.net.address
+                      ? xasprintf("%s/%d", c->rec.net.address, (int)c->rec.net.prefix_len)
+                      : NULL;
         jw_key(w, c->rec.id);
         jw_object(w);
         jw_kstr(w, "Name", c->rec.name);
@@ -82,8 +83,7 @@ static void emit(struct engine *eng, size_t i, bool containers, struct jw *w) {
     jw_object(w);
     if (bridge) {
         jw_kstr(w, "com.docker.network.bridge.default_bridge", "true");
-        jw_kstr(w, "com.docker.network.bridge.enable_icc",
-                eng->options.net.icc ? "true" : "false");
+        jw_kstr(w, "com.docker.network.bridge.enable_icc", eng->options.net.icc ? "true" : "false");
         jw_kstr(w, "com.docker.network.bridge.enable_ip_masquerade",
                 eng->options.net.ip_masq ? "true" : "false");
         jw_kstr(w, "com.docker.network.bridge.name", network_bridge(eng->network));
@@ -95,8 +95,8 @@ static void emit(struct engine *eng, size_t i, bool containers, struct jw *w) {
     jw_end_object(w);
 }
 
-static const char *const list_filters[] = {"driver", "type",  "name", "id", "label",
-                                           "scope",  "dangling", NULL};
+static const char *const list_filters[] = {"driver", "type",  "name",     "id",
+                                           "label",  "scope", "dangling", NULL};
 
 static void list(struct api_call *c) {
     auto_filters f = {0};

@@ -12,13 +12,12 @@
 
 static const char *const systems[] = {"linux",   "windows", "darwin",  "freebsd", "netbsd",
                                       "openbsd", "solaris", "android", "plan9",   NULL};
-static const char *const architectures[] = {"amd64",   "arm64",   "arm",  "386",
-                                            "ppc64le", "riscv64", "s390x", "mips64le", NULL};
+static const char *const architectures[] = {"amd64",   "arm64", "arm",      "386", "ppc64le",
+                                            "riscv64", "s390x", "mips64le", NULL};
 static const struct {
     const char *alias, *name;
-} aliases[] = {{"x86_64", "amd64"}, {"x86-64", "amd64"}, {"aarch64", "arm64"},
-               {"armhf", "arm"},    {"armel", "arm"},    {"i386", "386"},
-               {"macos", "darwin"}, {NULL, NULL}};
+} aliases[] = {{"x86_64", "amd64"}, {"x86-64", "amd64"}, {"aarch64", "arm64"}, {"armhf", "arm"},
+               {"armel", "arm"},    {"i386", "386"},     {"macos", "darwin"},  {NULL, NULL}};
 
 static const char *normal(const char *word) {
     for (size_t i = 0; aliases[i].alias; i++)
@@ -34,8 +33,7 @@ static bool is_one_of(const char *word, const char *const *list) {
     return false;
 }
 
-int platform_check(const char *wanted, const struct image *image, const char *name,
-                   struct err *e) {
+int platform_check(const char *wanted, const struct image *image, const char *name, struct err *e) {
     auto_strv parts = str_split(wanted, '/');
     const char *os = "linux", *architecture = OWN_ARCHITECTURE;
     const char *have_os = str_empty(image->config.os) ? "linux" : image->config.os;

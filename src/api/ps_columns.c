@@ -16,11 +16,11 @@
 #include "base/io.h"
 #include "base/str.h"
 
-#define NAME_WIDTH   8           /* of users and groups */
-#define WCHAN_WIDTH  6
-#define ARGS_MAX     (32u << 10) /* of a command line */
-#define DAY_S        86400
-#define SMALL_MAX    4096
+#define NAME_WIDTH  8 /* of users and groups */
+#define WCHAN_WIDTH 6
+#define ARGS_MAX    (32u << 10) /* of a command line */
+#define DAY_S       86400
+#define SMALL_MAX   4096
 
 struct cell {
     const struct ps_format *format;
@@ -38,7 +38,8 @@ struct ps_column {
     enum order order;
 };
 
-/* ---- helpers ----------------------------------------------------------------------------------- */
+/* ---- helpers -----------------------------------------------------------------------------------
+ */
 /* What a file below /proc/PID holds; empty when it cannot be read. */
 static void read_small(const struct cell *c, const char *file, struct buf *text) {
     text->max = SMALL_MAX;
@@ -109,7 +110,8 @@ static void print_name(const struct cell *c, const struct map *names, uint32_t i
     }
 }
 
-/* ---- ids ----------------------------------------------------------------------------------------- */
+/* ---- ids
+ * ----------------------------------------------------------------------------------------- */
 static uint32_t uid_of(const struct cell *c, int which) {
     return ps_id_inside(&c->host->uids, c->p->uids[which]);
 }
@@ -170,7 +172,8 @@ static void print_supgrp(const struct cell *c) {
     print_groups(c, true);
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------- */
+/* ---- numbers
+ * ------------------------------------------------------------------------------------- */
 #define NUMBER_COLUMN(name, format, expression)                                                    \
     static void print_##name(const struct cell *c) {                                               \
         buf_printf(c->out, format, expression);                                                    \
@@ -234,9 +237,8 @@ static void print_pcpu(const struct cell *c) {
 }
 
 static void print_pmem(const struct cell *c) {
-    uint64_t v = c->host->memory_kib
-                     ? c->p->rss_pages * c->host->page_kib * 1000 / c->host->memory_kib
-                     : 0;
+    uint64_t v =
+        c->host->memory_kib ? c->p->rss_pages * c->host->page_kib * 1000 / c->host->memory_kib : 0;
 
     print_tenths(c->out, v > 999 ? 999 : v);
 }
@@ -262,7 +264,8 @@ static void print_class(const struct cell *c) {
     buf_puts(c->out, known ? names[c->p->policy] : "?");
 }
 
-/* ---- times --------------------------------------------------------------------------------------- */
+/* ---- times
+ * --------------------------------------------------------------------------------------- */
 static void print_duration(struct buf *out, uint64_t s, bool hours) {
     if (s >= DAY_S)
         buf_printf(out, "%" PRIu64 "-", s / DAY_S);
@@ -333,7 +336,8 @@ static void print_lstart(const struct cell *c) {
     print_time(c, text, n);
 }
 
-/* ---- texts --------------------------------------------------------------------------------------- */
+/* ---- texts
+ * --------------------------------------------------------------------------------------- */
 static void print_state(const struct cell *c) {
     buf_putc(c->out, c->p->state);
 }
@@ -512,7 +516,8 @@ static void print_nothing(const struct cell *c) {
     buf_putc(c->out, '-');
 }
 
-/* ---- the table, sorted by name ---------------------------------------------------------------------- */
+/* ---- the table, sorted by name
+ * ---------------------------------------------------------------------- */
 static const struct ps_column columns[] = {
     {"%cpu", "%CPU", print_pcpu, ORDER_NUMBER},
     {"%mem", "%MEM", print_pmem, ORDER_NUMBER},

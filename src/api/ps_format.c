@@ -13,30 +13,31 @@
 #include "base/alloc.h"
 #include "base/str.h"
 
-#define CELLS_MAX  256
-#define WIDTH_MAX  4096
-#define BLANKS     " \t\n\r\f"
-#define NO_PID     "Couldn't find PID field in ps output"
+#define CELLS_MAX 256
+#define WIDTH_MAX 4096
+#define BLANKS    " \t\n\r\f"
+#define NO_PID    "Couldn't find PID field in ps output"
 
 enum style { STYLE_SYSV, STYLE_BSD };
 
 struct parser {
     struct ps_format *f;
-    char **args;     /* strv */
-    size_t next;     /* index of the argument that comes next */
-    char sysv[128];  /* letters given: 'f', 'l', 'j', 'F', 'y', 'c', 'M', 'L', 'T' */
-    char bsd;        /* the one BSD format: j l s u v, 0 without */
-    bool bsd_style;  /* there was a BSD option: it decides on the default format */
-    bool listed;     /* -o or -O came */
+    char **args;    /* strv */
+    size_t next;    /* index of the argument that comes next */
+    char sysv[128]; /* letters given: 'f', 'l', 'j', 'F', 'y', 'c', 'M', 'L', 'T' */
+    char bsd;       /* the one BSD format: j l s u v, 0 without */
+    bool bsd_style; /* there was a BSD option: it decides on the default format */
+    bool listed;    /* -o or -O came */
     bool no_titles;
-    bool label;      /* Z */
+    bool label; /* Z */
 };
 
 static int fail(struct err *e, const char *text) {
     return err_set(e, ERR_SYSTEM, "ps: error: %s", text);
 }
 
-/* ---- columns --------------------------------------------------------------------------------------- */
+/* ---- columns
+ * --------------------------------------------------------------------------------------- */
 /* title is taken; NULL: the column's own. */
 static void add(struct ps_format *f, const struct ps_column *column, char *title, unsigned width) {
     f->cells = xreallocarray(f->cells, f->n_cells + 1, sizeof *f->cells);
@@ -49,7 +50,7 @@ static void add(struct ps_format *f, const struct ps_column *column, char *title
 static void add_names(struct ps_format *f, const char *names) {
     auto_strv v = str_split(names, ' ');
 
-    strv_for_each(name, v)
+    strv_for_each (name, v)
         add(f, ps_column_find(name), NULL, 0); /* names of this file: all are there */
 }
 
@@ -108,7 +109,7 @@ static int add_list(struct parser *p, const char *list, struct err *e) {
 static int add_sort(struct parser *p, const char *list, struct err *e) {
     auto_strv names = str_split(list, ',');
 
-    strv_for_each(name, names) {
+    strv_for_each (name, names) {
         bool reverse = *name == '-';
         const struct ps_column *column = ps_column_find(name + (reverse || *name == '+'));
 
@@ -120,7 +121,8 @@ static int add_sort(struct parser *p, const char *list, struct err *e) {
     return 0;
 }
 
-/* ---- options that take a value ------------------------------------------------------------------------ */
+/* ---- options that take a value
+ * ------------------------------------------------------------------------ */
 /* What ps says when the value is missing. */
 static const struct {
     char option;
@@ -128,8 +130,8 @@ static const struct {
 } with_value[] = {
     {'C', {"list of command names must follow -C", NULL}},
     {'G', {"list of real groups must follow -G", NULL}},
-    {'O', {"format or sort specification must follow -O",
-           "format or sort specification must follow O"}},
+    {'O',
+     {"format or sort specification must follow -O", "format or sort specification must follow O"}},
     {'U', {"list of real users must follow -U", "list of real users must follow U"}},
     {'g', {"list of session leaders OR effective group names must follow -g", NULL}},
     {'k', {NULL, "long sort specification must follow 'k'"}},
@@ -174,7 +176,8 @@ static int use_value(struct parser *p, char option, const char *value, struct er
     }
 }
 
-/* ---- the three styles ------------------------------------------------------------------------------- */
+/* ---- the three styles
+ * ------------------------------------------------------------------------------- */
 /* False when there is no such option. */
 static bool letter(struct parser *p, char c, enum style style) {
     if (style == STYLE_SYSV) {
@@ -192,7 +195,13 @@ static bool letter(struct parser *p, char c, enum style style) {
         return true;
     }
     switch (c) {
-    case 'a': case 'g': case 'r': case 'S': case 'T': case 'w': case 'x':
+    case 'a':
+    case 'g':
+    case 'r':
+    case 'S':
+    case 'T':
+    case 'w':
+    case 'x':
         return true;
     case 'c':
         return p->f->names = true;
@@ -254,12 +263,12 @@ static int fail_missing(const struct gnu_option *o, struct err *e) {
 
 static int gnu(struct parser *p, const char *s, struct err *e) {
     static const struct gnu_option options[] = {
-        {"Group", 'G'},     {"User", 'U'},      {"cols", ' '},       {"columns", ' '},
-        {"context", 0},     {"cumulative", 0},  {"forest", 0},       {"format", 'o'},
-        {"group", 'g'},     {"headers", 0},     {"lines", ' '},      {"no-heading", 0},
-        {"no-headers", 0},  {"no-headings", 0}, {"noheader", 0},     {"noheaders", 0},
-        {"noheading", 0},   {"noheadings", 0},  {"pid", 'p'},        {"ppid", ' '},
-        {"quick-pid", 'q'}, {"rows", ' '},      {"sid", 's'},        {"sort", 'k'},
+        {"Group", 'G'},     {"User", 'U'},      {"cols", ' '},   {"columns", ' '},
+        {"context", 0},     {"cumulative", 0},  {"forest", 0},   {"format", 'o'},
+        {"group", 'g'},     {"headers", 0},     {"lines", ' '},  {"no-heading", 0},
+        {"no-headers", 0},  {"no-headings", 0}, {"noheader", 0}, {"noheaders", 0},
+        {"noheading", 0},   {"noheadings", 0},  {"pid", 'p'},    {"ppid", ' '},
+        {"quick-pid", 'q'}, {"rows", ' '},      {"sid", 's'},    {"sort", 'k'},
         {"tty", 't'},       {"user", 'u'},      {"width", ' '},
     };
     size_t len = strcspn(s, "=");
@@ -286,7 +295,8 @@ static int gnu(struct parser *p, const char *s, struct err *e) {
     return 0;
 }
 
-/* ---- formats without -o ------------------------------------------------------------------------------- */
+/* ---- formats without -o
+ * ------------------------------------------------------------------------------- */
 static void add_sysv(const struct parser *p) {
     const char *given = p->sysv;
     bool full = given['f'] || given['F'], wide = given['F'], longer = given['l'];
@@ -355,7 +365,8 @@ static int add_defaults(struct parser *p, struct err *e) {
     return 0;
 }
 
-/* ---- all together ------------------------------------------------------------------------------------- */
+/* ---- all together
+ * ------------------------------------------------------------------------------------- */
 /* dockerd finds the processes by the title PID, and lets no other column have it. */
 static int check_titles(const char *args, struct err *e) {
     for (const char *equals = strchr(args, '='); equals; equals = strchr(equals + 1, '=')) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,14 +20,48 @@
 #define NAMES_FILE_MAX (16u << 20)
 #define TREE_DEPTH_MAX 64 /* drawn; below it is not indented any further */
 
-/* ---- parsers --------------------------------------------------------------------------------------- */
+/* ---- parsers
+ * --------------------------------------------------------------------------------------- */
 enum { /* fields of `stat` behind the state */
-    STAT_PPID, STAT_PGRP, STAT_SESSION, STAT_TTY, STAT_TPGID, STAT_FLAGS, STAT_MINFLT,
-    STAT_CMINFLT, STAT_MAJFLT, STAT_CMAJFLT, STAT_UTIME, STAT_STIME, STAT_CUTIME, STAT_CSTIME,
-    STAT_PRIORITY, STAT_NICE, STAT_THREADS, STAT_ITREALVALUE, STAT_START, STAT_VSIZE, STAT_RSS,
-    STAT_RSSLIM, STAT_CODE_START, STAT_CODE_END, STAT_STACK_START, STAT_ESP, STAT_EIP,
-    STAT_SIGNAL, STAT_BLOCKED, STAT_IGNORED, STAT_CAUGHT, STAT_WCHAN, STAT_NSWAP, STAT_CNSWAP,
-    STAT_EXIT_SIGNAL, STAT_PROCESSOR, STAT_RT_PRIORITY, STAT_POLICY, STAT_COUNT,
+       STAT_PPID,
+       STAT_PGRP,
+       STAT_SESSION,
+       STAT_TTY,
+       STAT_TPGID,
+       STAT_FLAGS,
+       STAT_MINFLT,
+       STAT_CMINFLT,
+       STAT_MAJFLT,
+       STAT_CMAJFLT,
+       STAT_UTIME,
+       STAT_STIME,
+       STAT_CUTIME,
+       STAT_CSTIME,
+       STAT_PRIORITY,
+       STAT_NICE,
+       STAT_THREADS,
+       STAT_ITREALVALUE,
+       STAT_START,
+       STAT_VSIZE,
+       STAT_RSS,
+       STAT_RSSLIM,
+       STAT_CODE_START,
+       STAT_CODE_END,
+       STAT_STACK_START,
+       STAT_ESP,
+       STAT_EIP,
+       STAT_SIGNAL,
+       STAT_BLOCKED,
+       STAT_IGNORED,
+       STAT_CAUGHT,
+       STAT_WCHAN,
+       STAT_NSWAP,
+       STAT_CNSWAP,
+       STAT_EXIT_SIGNAL,
+       STAT_PROCESSOR,
+       STAT_RT_PRIORITY,
+       STAT_POLICY,
+       STAT_COUNT,
 };
 
 int ps_stat_parse(const char *text, struct ps_process *p) {
@@ -155,8 +189,8 @@ uint32_t ps_id_inside(const struct ps_id_map *m, uint32_t outside) {
 void ps_names_parse(const char *text, struct map *ret) {
     while (*text) {
         size_t len = strcspn(text, "\n"), name = strcspn(text, ":\n");
-        const char *colon = name > 0 && name < len ? memchr(text + name + 1, ':', len - name - 1)
-                                                   : NULL;
+        const char *colon =
+            name > 0 && name < len ? memchr(text + name + 1, ':', len - name - 1) : NULL;
 
         if (colon) {
             size_t digits = strspn(colon + 1, "0123456789");
@@ -173,7 +207,8 @@ void ps_names_parse(const char *text, struct map *ret) {
     }
 }
 
-/* ---- what all processes have in common --------------------------------------------------------------- */
+/* ---- what all processes have in common
+ * --------------------------------------------------------------- */
 static int read_map(pid_t init, const char *file, struct ps_id_map *ret) {
     auto_buf text = {.max = PROC_FILE_MAX};
     char path[64];
@@ -225,7 +260,8 @@ void ps_host_done(struct ps_host *h) {
     *h = (struct ps_host){0};
 }
 
-/* ---- one process --------------------------------------------------------------------------------------- */
+/* ---- one process
+ * --------------------------------------------------------------------------------------- */
 /* p->fd, pid and tid are set. Negative: it has gone. */
 static int process_read(struct ps_process *p) {
     auto_buf text = {.max = PROC_FILE_MAX};
@@ -241,7 +277,8 @@ static int process_read(struct ps_process *p) {
     return r;
 }
 
-/* ---- parents and children -------------------------------------------------------------------------------- */
+/* ---- parents and children
+ * -------------------------------------------------------------------------------- */
 struct node {
     pid_t pid, ppid;
     ssize_t parent, child, sibling; /* indices; -1: none */
@@ -324,7 +361,8 @@ static void draw(const struct node *nodes, ssize_t i, struct buf *out) {
     buf_puts(out, "\\_ ");
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------- */
+/* ---- the table
+ * ------------------------------------------------------------------------------------------- */
 struct row_key {
     double number;
     char *text; /* NULL: the number counts */
@@ -388,8 +426,8 @@ static int compare_rows(const void *a, const void *b, void *arg) {
 
     for (size_t i = 0; i < f->n_sort; i++) {
         const struct row_key *k = &x->keys[i], *l = &y->keys[i];
-        int order = k->text ? strcmp(k->text, l->text)
-                            : (k->number > l->number) - (k->number < l->number);
+        int order =
+            k->text ? strcmp(k->text, l->text) : (k->number > l->number) - (k->number < l->number);
 
         if (order != 0)
             return f->sort[i].reverse ? -order : order;
@@ -483,8 +521,8 @@ static bool add_flat(struct table *t, const pid_t *pids, size_t count) {
     return true;
 }
 
-int ps_list(const struct ps_format *f, pid_t init, const pid_t *pids, size_t count,
-            struct buf *ret, struct err *e) {
+int ps_list(const struct ps_format *f, pid_t init, const pid_t *pids, size_t count, struct buf *ret,
+            struct err *e) {
     auto_free pid_t *sorted = xmemdup(pids, count * sizeof *pids);
     auto_fd proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct table t = {.format = f, .proc = proc};

@@ -10,15 +10,17 @@
 #include "base/log.h"
 
 static const struct route *const tables[] = {
-    routes_containers, routes_exec, routes_images, routes_system,
-    routes_volumes, routes_networks, routes_absent,
+    routes_containers, routes_exec,     routes_images, routes_system,
+    routes_volumes,    routes_networks, routes_absent,
 };
 #define TABLES (sizeof tables / sizeof *tables)
 
 const struct http_header *router_headers(const struct engine *eng) {
     static const struct http_header plain[] = {
-        {"Api-Version", "1.51"},        {"Docker-Experimental", "false"},
-        {"Ostype", "linux"},            {"Server", "Fence/" FENCE_VERSION " (linux)"},
+        {"Api-Version", "1.51"},
+        {"Docker-Experimental", "false"},
+        {"Ostype", "linux"},
+        {"Server", "Fence/" FENCE_VERSION " (linux)"},
         {NULL, NULL},
     };
     static const char allowed[] = "Origin, X-Requested-With, Content-Type, Accept, X-Registry-Auth";

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* From HTTP request to handler: version prefix, route table, 404, 405, 501, CORS, access control. */
+/* From HTTP request to handler: version prefix, route table, 404, 405, 501, CORS, access control.
+ */
 #include "api/call.h"
 
 /* The handler of http_server_new; arg is a struct engine *. */

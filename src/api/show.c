@@ -95,7 +95,7 @@ static char *command_text(const struct container *c) {
     struct buf b = BUF_INIT;
 
     buf_puts(&b, str_or_empty(c->rec.path));
-    strv_for_each(arg, c->rec.args) {
+    strv_for_each (arg, c->rec.args) {
         if (strchr(arg, ' '))
             buf_printf(&b, " '%s'", arg);
         else
@@ -139,8 +139,7 @@ void show_container_summary(const struct container *c, int64_t size_rw, int64_t 
         jw_kint(w, "SizeRootFs", size_root);
     jw_key(w, "Labels");
     jw_object(w);
-    strmap_for_each(label, &c->rec.config.labels)
-        jw_kstr(w, label->key, label->value);
+    strmap_for_each(label, &c->rec.config.labels) jw_kstr(w, label->key, label->value);
     jw_end_object(w);
     jw_kstr(w, "State", container_status(c));
     jw_kstr(w, "Status", status);
@@ -165,7 +164,8 @@ void show_container_summary(const struct container *c, int64_t size_rw, int64_t 
     jw_end_object(w);
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------- */
+/* ---- sizes -------------------------------------------------------------------------------------
+ */
 void show_sizes_add(struct show_sizes *s, const struct container *c) {
     auto_free char *dir = container_dir(c);
 

@@ -36,7 +36,8 @@ static void ping_head(struct api_call *c) {
     answer_ping(c, "");
 }
 
-/* ---- version ----------------------------------------------------------------------------------- */
+/* ---- version -----------------------------------------------------------------------------------
+ */
 static const char *architecture(void) {
 #if defined(__x86_64__)
     return "amd64";
@@ -92,7 +93,8 @@ static void version(struct api_call *c) {
     call_json(c, 200, &b);
 }
 
-/* ---- info -------------------------------------------------------------------------------------- */
+/* ---- info --------------------------------------------------------------------------------------
+ */
 static bool sysctl_is_on(const char *path) {
     auto_buf b = {.max = 64};
 
@@ -118,7 +120,7 @@ static char *operating_system(void) {
     if (io_read_file_at(AT_FDCWD, "/etc/os-release", &b) < 0)
         (void)io_read_file_at(AT_FDCWD, "/usr/lib/os-release", &b); /* none: "linux" */
     lines = str_split(buf_str(&b), '\n');
-    strv_for_each(line, lines) {
+    strv_for_each (line, lines) {
         const char *v = str_after(line, "PRETTY_NAME=");
         size_t n;
 
@@ -138,7 +140,6 @@ static void pair(struct jw *w, const char *key, const char *value) {
     jw_str(w, value);
     jw_end_array(w);
 }
-
 
 static void emit_plugins(struct jw *w) {
     jw_key(w, "Plugins");
@@ -254,7 +255,7 @@ static void emit_security(const struct engine *eng, struct jw *w) {
         jw_str(w, "name=apparmor");
     jw_str(w, str_eq(eng->options.seccomp_profile, "unconfined") ? "name=seccomp,profile=unconfined"
               : eng->options.seccomp_profile                     ? "name=seccomp,profile=custom"
-                                             : "name=seccomp,profile=default");
+                                                                 : "name=seccomp,profile=default");
     if (!str_eq(eng->options.userns_remap, "host"))
         jw_str(w, "name=userns");
     if (eng->options.no_new_privileges)
@@ -275,7 +276,7 @@ static void info(struct api_call *c) {
     struct jw w;
 
     (void)uname(&u); /* cannot fail */
-    map_for_each(it, &eng->containers) {
+    map_for_each (it, &eng->containers) {
         const struct container *x = it->value;
 
         if (x->rec.paused)
@@ -340,7 +341,7 @@ static void info(struct api_call *c) {
     jw_kstr(&w, "Name", eng->options.name);
     jw_key(&w, "Labels");
     jw_array(&w);
-    strv_for_each(label, eng->options.labels)
+    strv_for_each (label, eng->options.labels)
         jw_str(&w, label);
     jw_end_array(&w);
     jw_kbool(&w, "ExperimentalBuild", eng->options.experimental);
@@ -366,7 +367,8 @@ static void info(struct api_call *c) {
     call_json(c, 200, &b);
 }
 
-/* ---- events ------------------------------------------------------------------------------------ */
+/* ---- events ------------------------------------------------------------------------------------
+ */
 struct streaming {
     struct api_call *call;
     struct events_subscriber *subscriber;

@@ -44,7 +44,8 @@ static void df_free(struct df *d) {
     free(d);
 }
 
-/* ---- layers and images --------------------------------------------------------------------------- */
+/* ---- layers and images
+ * --------------------------------------------------------------------------- */
 static void add_layer(void *arg, const struct layer_info *info, unsigned refs) {
     uint64_t *sum = arg;
 
@@ -57,7 +58,7 @@ static void add_layer(void *arg, const struct layer_info *info, unsigned refs) {
 static void count_layers(const struct image *i, struct map *users) {
     struct map seen = {0};
 
-    strv_for_each(id, i->config.rootfs.diff_ids) {
+    strv_for_each (id, i->config.rootfs.diff_ids) {
         uintptr_t n = (uintptr_t)map_get(users, id);
 
         if (map_get(&seen, id))
@@ -72,7 +73,7 @@ static int64_t shared_size(struct layer_store *layers, const struct image *i,
                            const struct map *users) {
     int64_t sum = 0;
 
-    strv_for_each(id, i->config.rootfs.diff_ids) {
+    strv_for_each (id, i->config.rootfs.diff_ids) {
         struct layer_info info;
 
         if ((uintptr_t)map_get(users, id) < 2)
@@ -104,7 +105,8 @@ static void emit_images(struct engine *eng, int version, struct jw *w) {
     free(all);
 }
 
-/* ---- containers and volumes ------------------------------------------------------------------------ */
+/* ---- containers and volumes
+ * ------------------------------------------------------------------------ */
 static int newest_first(const void *a, const void *b) {
     const struct container *x = *(struct container *const *)a, *y = *(struct container *const *)b;
 
@@ -116,7 +118,7 @@ static void add_containers(struct df *d) {
     auto_free struct container **found = xcalloc(all->count + 1, sizeof *found);
     size_t n = 0;
 
-    map_for_each(it, all) {
+    map_for_each (it, all) {
         struct container *c = it->value;
 
         if (c->committed)
@@ -142,8 +144,8 @@ static void emit_containers(const struct df *d, struct jw *w) {
 static void add_volume(void *arg, struct volume *v) {
     struct df *d = arg;
 
-    d->volumes[d->n_volumes++] = (struct df_volume){
-        .name = xstrdup(v->name), .path = xstrdup(v->mountpoint), .size = -1};
+    d->volumes[d->n_volumes++] =
+        (struct df_volume){.name = xstrdup(v->name), .path = xstrdup(v->mountpoint), .size = -1};
 }
 
 static void emit_map(struct jw *w, const char *key, const struct strmap *m) {
@@ -153,16 +155,14 @@ static void emit_map(struct jw *w, const char *key, const struct strmap *m) {
         return;
     }
     jw_object(w);
-    strmap_for_each(e, m)
-        jw_kstr(w, e->key, e->value);
+    strmap_for_each(e, m) jw_kstr(w, e->key, e->value);
     jw_end_object(w);
 }
 
 static void emit_volumes(const struct df *d, struct jw *w) {
     jw_array(w);
     for (size_t i = 0; i < d->n_volumes; i++) {
-        const struct volume *v =
-            volume_find(d->call->engine->volumes, d->volumes[i].name, NULL);
+        const struct volume *v = volume_find(d->call->engine->volumes, d->volumes[i].name, NULL);
 
         if (!v)
             continue; /* removed while the worker walked */
@@ -184,7 +184,8 @@ static void emit_volumes(const struct df *d, struct jw *w) {
     jw_end_array(w);
 }
 
-/* ---- the request ----------------------------------------------------------------------------------- */
+/* ---- the request
+ * ----------------------------------------------------------------------------------- */
 static int measure(struct job *j, void *arg) {
     struct df *d = arg;
 

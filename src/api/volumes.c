@@ -12,15 +12,13 @@ static void emit(const struct volume *v, int64_t size, struct jw *w) {
     jw_kstr(w, "Driver", v->driver);
     jw_key(w, "Labels");
     jw_object(w);
-    strmap_for_each(l, &v->labels)
-        jw_kstr(w, l->key, l->value);
+    strmap_for_each(l, &v->labels) jw_kstr(w, l->key, l->value);
     jw_end_object(w);
     jw_kstr(w, "Mountpoint", v->mountpoint);
     jw_kstr(w, "Name", v->name);
     jw_key(w, "Options");
     jw_object(w);
-    strmap_for_each(o, &v->options)
-        jw_kstr(w, o->key, o->value);
+    strmap_for_each(o, &v->options) jw_kstr(w, o->key, o->value);
     jw_end_object(w);
     jw_kstr(w, "Scope", "local");
     if (size >= 0) {
@@ -41,7 +39,8 @@ static void event(struct engine *eng, const char *name, const char *action) {
     strmap_done(&attrs);
 }
 
-/* ---- list -------------------------------------------------------------------------------------- */
+/* ---- list --------------------------------------------------------------------------------------
+ */
 static const char *const list_filters[] = {"dangling", "driver", "label", "label!", "name", NULL};
 
 struct listing {
@@ -53,7 +52,7 @@ struct listing {
 static bool name_matches(const struct filters *f, const char *name) {
     if (!filters_has(f, "name"))
         return true;
-    strv_for_each(v, filters_get(f, "name"))
+    strv_for_each (v, filters_get(f, "name"))
         if (strstr(name, v))
             return true;
     return false;
@@ -95,7 +94,8 @@ static void list(struct api_call *c) {
     call_json(c, 200, &b);
 }
 
-/* ---- create, inspect, remove --------------------------------------------------------------------- */
+/* ---- create, inspect, remove
+ * --------------------------------------------------------------------- */
 static void read_map(struct json_object *o, struct strmap *ret) {
     if (!o || !json_object_is_type(o, json_type_object))
         return;
@@ -174,7 +174,8 @@ static void remove_volume(struct api_call *c) {
     call_empty(c, 204);
 }
 
-/* ---- prune ------------------------------------------------------------------------------------- */
+/* ---- prune -------------------------------------------------------------------------------------
+ */
 static const char *const prune_filters[] = {"label", "label!", "all", NULL};
 
 struct pruning {
@@ -200,7 +201,7 @@ static int prune_measure(struct job *j, void *arg) {
     struct pruning *p = arg;
 
     (void)j;
-    strv_for_each(path, p->paths) {
+    strv_for_each (path, p->paths) {
         uint64_t n;
 
         if (volume_measure(path, &n) == 0)
@@ -222,7 +223,7 @@ static void prune_now(void *arg, int r) {
     jw_object(&w);
     jw_key(&w, "VolumesDeleted");
     jw_array(&w);
-    strv_for_each(name, p->names) {
+    strv_for_each (name, p->names) {
         if (volume_remove(eng->volumes, name, false, NULL) < 0)
             continue; /* used since it was found */
         event(eng, name, "destroy");

@@ -22,7 +22,8 @@ void *xreallocarray(void *p, size_t count, size_t size)
 char *xstrdup(const char *s) __attribute__((malloc, returns_nonnull, warn_unused_result));
 /* Like xstrdup, and NULL for NULL. */
 char *xstrdup_null(const char *s) __attribute__((malloc, warn_unused_result));
-char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull, warn_unused_result));
+char *xstrndup(const char *s, size_t n)
+    __attribute__((malloc, returns_nonnull, warn_unused_result));
 void *xmemdup(const void *p, size_t n) __attribute__((malloc, returns_nonnull, warn_unused_result));
 char *xasprintf(const char *fmt, ...)
     __attribute__((malloc, returns_nonnull, warn_unused_result, format(printf, 1, 2)));

@@ -40,9 +40,8 @@ char *time_format_fixed(int64_t ns, char out[static TIME_TEXT_MAX]) {
     struct tm tm = {0};
     int frac = split(ns, &tm);
 
-    snprintf(out, TIME_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%09dZ",
-             (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-             tm.tm_sec, frac);
+    snprintf(out, TIME_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%09dZ", (tm.tm_year + 1900) % 10000,
+             tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, frac);
     return out;
 }
 
@@ -186,9 +185,9 @@ int duration_parse(const char *s, int64_t *ret_ns) {
     static const struct {
         const char *name;
         int64_t ns;
-    } units[] = {{"ns", 1},          {"us", 1000},       {"\xc2\xb5s", 1000},
-                 {"ms", NS_PER_MS},  {"s", NS_PER_SEC},  {"m", 60 * NS_PER_SEC},
-                 {"h", 3600 * NS_PER_SEC}};
+    } units[] = {
+        {"ns", 1},         {"us", 1000},           {"\xc2\xb5s", 1000},     {"ms", NS_PER_MS},
+        {"s", NS_PER_SEC}, {"m", 60 * NS_PER_SEC}, {"h", 3600 * NS_PER_SEC}};
     int64_t total = 0;
     bool neg = false;
     const char *p = s;

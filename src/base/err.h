@@ -40,11 +40,11 @@ void err_done(struct err *e);
 /* Sets the error and returns the negative errno that belongs to the class. */
 int err_set(struct err *e, enum err_class class, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* The kernel's text of an errno of either sign in Go's spelling ("no such file or directory"), which
- * clients of Docker look for; the caller's. */
+/* The kernel's text of an errno of either sign in Go's spelling ("no such file or directory"),
+ * which clients of Docker look for; the caller's. */
 char *err_errno_text(int errnum);
-/* "text: err_errno_text(errnum)", class by errnum (mostly ERR_SYSTEM); returns -errnum. Takes errno of
- * either sign. */
+/* "text: err_errno_text(errnum)", class by errnum (mostly ERR_SYSTEM); returns -errnum. Takes errno
+ * of either sign. */
 int err_sys(struct err *e, int errnum, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Puts "text: " before the message. */
 void err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

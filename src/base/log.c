@@ -33,9 +33,9 @@ int log_level_parse(const char *name, enum log_level *ret) {
     static const struct {
         const char *name;
         enum log_level level;
-    } table[] = {{"debug", LOG_LEVEL_DEBUG},  {"info", LOG_LEVEL_INFO},
-                 {"warn", LOG_LEVEL_WARN},    {"warning", LOG_LEVEL_WARN},
-                 {"error", LOG_LEVEL_ERROR},  {"fatal", LOG_LEVEL_ERROR},
+    } table[] = {{"debug", LOG_LEVEL_DEBUG}, {"info", LOG_LEVEL_INFO},
+                 {"warn", LOG_LEVEL_WARN},   {"warning", LOG_LEVEL_WARN},
+                 {"error", LOG_LEVEL_ERROR}, {"fatal", LOG_LEVEL_ERROR},
                  {"panic", LOG_LEVEL_ERROR}};
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -64,8 +64,9 @@ static void put_quoted(struct buf *b, const char *s) {
 }
 
 static bool is_plain(const char *s) {
-    return *s && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+") ==
-                     strlen(s);
+    return *s &&
+           strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+") ==
+               strlen(s);
 }
 
 static void put_pair(struct buf *b, bool json, const char *key, const char *value) {

@@ -79,16 +79,15 @@ static int check_operands(const struct cli *cli, const struct args *a) {
         what = xstrdup("accepts no arguments");
     } else if (c->max_args == ARGS_ANY) {
         hint = "See";
-        what = xasprintf("requires at least %d argument%s", c->min_args,
-                         c->min_args == 1 ? "" : "s");
+        what =
+            xasprintf("requires at least %d argument%s", c->min_args, c->min_args == 1 ? "" : "s");
     } else if (c->min_args == c->max_args) {
         what = xasprintf("requires %d argument%s", c->min_args, c->min_args == 1 ? "" : "s");
     } else if (c->min_args == 0) {
-        what = xasprintf("requires at most %d argument%s", c->max_args,
-                         c->max_args == 1 ? "" : "s");
+        what =
+            xasprintf("requires at most %d argument%s", c->max_args, c->max_args == 1 ? "" : "s");
     } else {
-        what = xasprintf("requires at least %d and at most %d arguments", c->min_args,
-                         c->max_args);
+        what = xasprintf("requires at least %d and at most %d arguments", c->min_args, c->max_args);
     }
     text = xasprintf("%s: '%s' %s", cli->prog, a->path, what);
     usage_error(a, text, hint);
@@ -160,8 +159,9 @@ static int dispatch(struct cli *cli, const struct command_entry *table,
         return finish(0, NULL);
     }
     if (group && argv[0][0] == '-') {
-        fprintf(stderr, "unknown %s: %s\n\nUsage:  %s COMMAND\n\nRun '%s --help' for more "
-                        "information\n",
+        fprintf(stderr,
+                "unknown %s: %s\n\nUsage:  %s COMMAND\n\nRun '%s --help' for more "
+                "information\n",
                 argv[0][1] == '-' ? "flag" : "shorthand flag", argv[0], path, path);
         return EXIT_USAGE;
     }
@@ -182,7 +182,7 @@ static int dispatch(struct cli *cli, const struct command_entry *table,
 }
 
 static bool is_log_level(const char *s) {
-    static const char *const levels[] = {"debug", "info",  "warn", "warning", "error",
+    static const char *const levels[] = {"debug", "info",  "warn",  "warning", "error",
                                          "fatal", "panic", "trace", NULL};
 
     return strv_has((char *const *)levels, s);
@@ -195,8 +195,9 @@ static int root_main(struct cli *cli, int argc, char **argv, struct flags *root)
     const char *config = NULL;
 
     if (r < 0) {
-        fprintf(stderr, "%s\n\nUsage:  %s [OPTIONS] COMMAND [ARG...]\n\nRun '%s --help' for more "
-                        "information\n",
+        fprintf(stderr,
+                "%s\n\nUsage:  %s [OPTIONS] COMMAND [ARG...]\n\nRun '%s --help' for more "
+                "information\n",
                 err_msg(&e), cli->prog, cli->prog);
         return EXIT_USAGE;
     }
@@ -217,8 +218,9 @@ static int root_main(struct cli *cli, int argc, char **argv, struct flags *root)
     config = flag_str(root, "config");
     if (!*config)
         config = getenv("DOCKER_CONFIG");
-    cli->config_dir = str_empty(config) ? xasprintf("%s/.docker", getenv("HOME") ? getenv("HOME") : "")
-                                        : xstrdup(config);
+    cli->config_dir = str_empty(config)
+                          ? xasprintf("%s/.docker", getenv("HOME") ? getenv("HOME") : "")
+                          : xstrdup(config);
     if (index < argc && str_eq(argv[index], "__complete")) {
         r = connect_client(cli, root, &e);
         return r < 0 ? 0 : finish(complete_words(cli, argc - index - 1, argv + index + 1), &e);

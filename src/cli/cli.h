@@ -92,7 +92,8 @@ int complete_words(struct cli *cli, int argc, char *const *argv);
  * "<prefix><operand><suffix>". Returns 0 or -errno. */
 int each_operand(struct cli *cli, const struct args *a, const char *method, const char *prefix,
                  const char *suffix, const char *query, struct err *e);
-/* -f name=value flags as the API's JSON: {"name":{"value":true}}; NULL when there are none. Owned. */
+/* -f name=value flags as the API's JSON: {"name":{"value":true}}; NULL when there are none. Owned.
+ */
 char *filters_json(char *const *filters);
 /* check() of --filter flags. */
 int filter_check(const char *value, struct err *e);

@@ -110,8 +110,8 @@ static int dial_tcp(const struct client *c, struct err *e) {
     n = resolve_host(c->address, (unsigned)port, addr, e);
     for (int i = 0; i < n; i++) {
         auto_fd fd = socket(addr[i].ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        socklen_t len = addr[i].ss_family == AF_INET ? sizeof(struct sockaddr_in)
-                                                     : sizeof(struct sockaddr_in6);
+        socklen_t len =
+            addr[i].ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 
         if (fd < 0 || connect(fd, (struct sockaddr *)&addr[i], len) < 0) {
             last = errno;
@@ -277,8 +277,8 @@ static int transmit(struct exchange *x, struct err *e) {
 }
 
 int exchange_send(struct exchange *x, struct client *c, const struct request *r, struct err *e) {
-    /* A stream cannot be sent twice, and HEAD does not say why it failed: learn the daemon's version
-     * before. */
+    /* A stream cannot be sent twice, and HEAD does not say why it failed: learn the daemon's
+     * version before. */
     if ((has_stream(r) || strcmp(r->method, "HEAD") == 0) && !c->confirmed) {
         int n = confirm_version(c, e);
 
@@ -652,8 +652,8 @@ static int call_json(struct client *c, const struct request *r, struct json_obje
     return client_parse_json(buf_str(&body), body.len, ret, e);
 }
 
-int client_get_json(struct client *c, const char *path, const char *query,
-                    struct json_object **ret, struct err *e) {
+int client_get_json(struct client *c, const char *path, const char *query, struct json_object **ret,
+                    struct err *e) {
     const struct request r = {.method = "GET", .path = path, .query = query};
 
     return call_json(c, &r, ret, e);

@@ -96,8 +96,8 @@ void exchange_done(struct exchange *x);
 
 /* The usual things in one call. A status of 400 or more is an error. */
 int client_call(struct client *c, const struct request *r, struct buf *ret_body, struct err *e);
-int client_get_json(struct client *c, const char *path, const char *query,
-                    struct json_object **ret, struct err *e);
+int client_get_json(struct client *c, const char *path, const char *query, struct json_object **ret,
+                    struct err *e);
 /* POST with a JSON body (NULL: none); *ret may be NULL. */
 int client_post_json(struct client *c, const char *path, const char *query, const char *body,
                      struct json_object **ret, struct err *e);

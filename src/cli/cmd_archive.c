@@ -148,8 +148,7 @@ static int receive_file(struct exchange *x, const char *path, struct err *e) {
         fd = mkostemp(temporary, O_CLOEXEC);
     }
     if (fd < 0)
-        return err_set(e, ERR_INVALID,
-                       "invalid output path: stat %s: %s", path, strerror(errno));
+        return err_set(e, ERR_INVALID, "invalid output path: stat %s: %s", path, strerror(errno));
     fd_writer_init(&to, fd);
     n = reader_copy(&from.base, &to.base);
     if (n < 0) {
@@ -243,7 +242,7 @@ static int cmd_import(struct cli *cli, const struct args *a, struct err *e) {
     auto_fd fd = -1;
     int r;
 
-    strv_for_each(change, flag_list(&a->flags, "change"))
+    strv_for_each (change, flag_list(&a->flags, "change"))
         query_add(&query, "changes", change);
     query_add(&query, "fromSrc", remote ? source : "-");
     if (*flag_str(&a->flags, "message"))
@@ -288,7 +287,7 @@ static int cmd_commit(struct cli *cli, const struct args *a, struct err *e) {
     if (r < 0)
         return r;
     query_add(&query, "author", flag_str(f, "author"));
-    strv_for_each(change, flag_list(f, "change"))
+    strv_for_each (change, flag_list(f, "change"))
         query_add(&query, "changes", change);
     query_add(&query, "comment", flag_str(f, "message"));
     query_add(&query, "container", a->argv[0]);

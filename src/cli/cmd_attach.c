@@ -20,8 +20,7 @@ static int check_state(struct json_object *c, struct err *e) {
     struct json_object *state = jsn_get(c, "State");
 
     if (!jsn_bool(state, "Running", false))
-        return err_set(e, ERR_CONFLICT,
-                       "You cannot attach to a stopped container, start it first");
+        return err_set(e, ERR_CONFLICT, "You cannot attach to a stopped container, start it first");
     if (jsn_bool(state, "Paused", false))
         return err_set(e, ERR_CONFLICT,
                        "You cannot attach to a paused container, unpause it first");

@@ -196,8 +196,8 @@ static int local_target(const char *dst, const char *src, bool src_is_dir, const
         auto_free char *parent = dir_name(dst);
 
         if (stat(parent, &st) < 0)
-            return err_set(e, ERR_INVALID,
-                           "invalid output path: directory \"%s\" does not exist", parent);
+            return err_set(e, ERR_INVALID, "invalid output path: directory \"%s\" does not exist",
+                           parent);
         if (!src_is_dir && has_slash(dst))
             return err_set(e, ERR_INVALID, "no such directory");
     }

@@ -17,9 +17,9 @@ static const struct flag df_flags[] = {
 };
 /* clang-format on */
 
-static const struct column columns[] = {{"Type", "TYPE"},       {"TotalCount", "TOTAL"},
-                                        {"Active", "ACTIVE"},   {"Size", "SIZE"},
-                                        {"Reclaimable", "RECLAIMABLE"}, {NULL, NULL}};
+static const struct column columns[] = {
+    {"Type", "TYPE"}, {"TotalCount", "TOTAL"},        {"Active", "ACTIVE"},
+    {"Size", "SIZE"}, {"Reclaimable", "RECLAIMABLE"}, {NULL, NULL}};
 static const struct list_format df_format = {
     .columns = columns,
     .table = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}",
@@ -151,12 +151,14 @@ static void images(struct json_object *df, struct buf *out) {
     struct json_object *list = jsn_get(df, "Images");
     auto_buf t = BUF_INIT;
 
-    buf_puts(&t, "REPOSITORY\tTAG\tIMAGE ID\tCREATED\tSIZE\tSHARED SIZE\tUNIQUE SIZE\tCONTAINERS\n");
+    buf_puts(&t,
+             "REPOSITORY\tTAG\tIMAGE ID\tCREATED\tSIZE\tSHARED SIZE\tUNIQUE SIZE\tCONTAINERS\n");
     for (size_t i = 0; i < length(list); i++) {
         struct json_object *o = json_object_array_get_idx(list, i), *tags = jsn_get(o, "RepoTags");
         int64_t size = jsn_int(o, "Size", 0), shared = jsn_int(o, "SharedSize", 0);
         auto_free char *id = short_id(str_or_empty(jsn_str(o, "Id")));
-        auto_free char *ago = time_ago(jsn_int(o, "Created", 0)), *whole = human_size((double)size, 3);
+        auto_free char *ago = time_ago(jsn_int(o, "Created", 0)),
+                       *whole = human_size((double)size, 3);
         auto_free char *common = human_size((double)shared, 4);
         auto_free char *own = human_size((double)(size - shared), 4);
         const char *ref = length(tags) > 0
@@ -184,16 +186,15 @@ static void containers(struct json_object *df, struct buf *out) {
         auto_free char *cut = ellipsis(str_or_empty(jsn_str(o, "Command")), 20);
         auto_free char *command = go_quote(cut), *ago = time_ago(jsn_int(o, "Created", 0));
         auto_free char *size = human_size((double)jsn_int(o, "SizeRw", 0), 3);
-        const char *name = length(names) > 0
-                               ? json_object_get_string(json_object_array_get_idx(names, 0))
-                               : "";
+        const char *name =
+            length(names) > 0 ? json_object_get_string(json_object_array_get_idx(names, 0)) : "";
         size_t local = 0;
 
         for (size_t j = 0; j < length(mounts); j++)
             local += str_eq(jsn_str(json_object_array_get_idx(mounts, j), "Driver"), "local");
-        buf_printf(&t, "%s\t%s\t%s\t%zu\t%s\t%s\t%s\t%s\n", id,
-                   str_or_empty(jsn_str(o, "Image")), command, local, size, ago,
-                   str_or_empty(jsn_str(o, "Status")), *name == '/' ? name + 1 : name);
+        buf_printf(&t, "%s\t%s\t%s\t%zu\t%s\t%s\t%s\t%s\n", id, str_or_empty(jsn_str(o, "Image")),
+                   command, local, size, ago, str_or_empty(jsn_str(o, "Status")),
+                   *name == '/' ? name + 1 : name);
     }
     section("Containers", &t, false, out);
 }
@@ -229,7 +230,8 @@ static void caches(struct json_object *df, struct buf *out) {
         struct json_object *o = json_object_array_get_idx(list, i);
         auto_free char *id = xstrndup(str_or_empty(jsn_str(o, "ID")), 12);
         auto_free char *size = human_size((double)jsn_int(o, "Size", 0), 3);
-        auto_free char *created = age(jsn_str(o, "CreatedAt")), *used = age(jsn_str(o, "LastUsedAt"));
+        auto_free char *created = age(jsn_str(o, "CreatedAt")),
+                       *used = age(jsn_str(o, "LastUsedAt"));
 
         buf_printf(&t, "%s\t%s\t%s\t%s\t%s\t%lld\t%s\n", id, str_or_empty(jsn_str(o, "Type")), size,
                    created, used, (long long)jsn_int(o, "UsageCount", 0),

@@ -62,8 +62,8 @@ static int exec_body(const struct args *a, struct buf *body, struct err *e) {
     return 0;
 }
 
-static int exec_start(struct cli *cli, const struct args *a, const char *object,
-                      struct exchange *x, bool detach, struct err *e) {
+static int exec_start(struct cli *cli, const struct args *a, const char *object, struct exchange *x,
+                      bool detach, struct err *e) {
     auto_free char *path = xasprintf("%s/start", object);
     auto_buf body = BUF_INIT;
     struct request request = {

@@ -153,10 +153,13 @@ const struct command command_pull = {
 
 /* ---- history ------------------------------------------------------------------------------- */
 
-static const struct column history_columns[] = {
-    {"ID", "IMAGE"},     {"CreatedSince", "CREATED"}, {"CreatedAt", "CREATED AT"},
-    {"CreatedBy", "CREATED BY"}, {"Size", "SIZE"},    {"Comment", "COMMENT"},
-    {NULL, NULL}};
+static const struct column history_columns[] = {{"ID", "IMAGE"},
+                                                {"CreatedSince", "CREATED"},
+                                                {"CreatedAt", "CREATED AT"},
+                                                {"CreatedBy", "CREATED BY"},
+                                                {"Size", "SIZE"},
+                                                {"Comment", "COMMENT"},
+                                                {NULL, NULL}};
 static const struct list_format history_format = {
     .columns = history_columns,
     .table = "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
@@ -190,8 +193,7 @@ static struct json_object *history_row(struct json_object *h, bool human, bool t
     row_take(row, "CreatedBy", trunc ? ellipsis(by, 45) : xstrdup(by));
     row_take(row, "CreatedSince", created > 0 ? time_ago(created) : xstrdup("N/A"));
     row_take(row, "ID", trunc ? short_id(id) : xstrdup(id));
-    row_take(row, "Size",
-             human ? human_size((double)size, 3) : xasprintf("%lld", (long long)size));
+    row_take(row, "Size", human ? human_size((double)size, 3) : xasprintf("%lld", (long long)size));
     return row;
 }
 

@@ -21,11 +21,18 @@ static const struct flag images_flags[] = {
 };
 /* clang-format on */
 
-static const struct column columns[] = {
-    {"ID", "IMAGE ID"},         {"Repository", "REPOSITORY"}, {"Tag", "TAG"},
-    {"Digest", "DIGEST"},       {"CreatedSince", "CREATED"},  {"CreatedAt", "CREATED AT"},
-    {"Size", "SIZE"},           {"Containers", "CONTAINERS"}, {"VirtualSize", "VIRTUAL SIZE"},
-    {"SharedSize", "SHARED SIZE"}, {"UniqueSize", "UNIQUE SIZE"}, {NULL, NULL}};
+static const struct column columns[] = {{"ID", "IMAGE ID"},
+                                        {"Repository", "REPOSITORY"},
+                                        {"Tag", "TAG"},
+                                        {"Digest", "DIGEST"},
+                                        {"CreatedSince", "CREATED"},
+                                        {"CreatedAt", "CREATED AT"},
+                                        {"Size", "SIZE"},
+                                        {"Containers", "CONTAINERS"},
+                                        {"VirtualSize", "VIRTUAL SIZE"},
+                                        {"SharedSize", "SHARED SIZE"},
+                                        {"UniqueSize", "UNIQUE SIZE"},
+                                        {NULL, NULL}};
 
 static const struct list_format plain = {
     .columns = columns,

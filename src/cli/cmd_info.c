@@ -72,10 +72,9 @@ static void security(struct json_object *info) {
     if (n > 0)
         put_line(" Security Options:");
     for (size_t i = 0; i < n; i++) {
-        auto_strv part =
-            str_split(json_object_get_string(json_object_array_get_idx(list, i)), ',');
+        auto_strv part = str_split(json_object_get_string(json_object_array_get_idx(list, i)), ',');
 
-        strv_for_each(option, part) {
+        strv_for_each (option, part) {
             const char *value = strchr(option, '=');
 
             if (str_starts(option, "name="))

@@ -31,11 +31,16 @@ static const struct flag plain_inspect_flags[] = {
 static const struct {
     const char *type, *prefix, *suffix;
 } kinds[] = {
-    {"container", "/containers/", "/json"}, {"image", "/images/", "/json"},
-    {"network", "/networks/", ""},          {"volume", "/volumes/", ""},
-    {"service", "/services/", ""},          {"task", "/tasks/", ""},
-    {"node", "/nodes/", ""},                {"plugin", "/plugins/", "/json"},
-    {"secret", "/secrets/", ""},            {"config", "/configs/", ""},
+    {"container", "/containers/", "/json"},
+    {"image", "/images/", "/json"},
+    {"network", "/networks/", ""},
+    {"volume", "/volumes/", ""},
+    {"service", "/services/", ""},
+    {"task", "/tasks/", ""},
+    {"node", "/nodes/", ""},
+    {"plugin", "/plugins/", "/json"},
+    {"secret", "/secrets/", ""},
+    {"config", "/configs/", ""},
 };
 
 /* The raw text of one object. Without a type, the kinds are tried in order. */
@@ -54,7 +59,8 @@ static int fetch(struct cli *cli, const char *type, const char *name, bool size,
         r = client_call(&cli->client, &request, body, &why);
         if (r == 0)
             return 0;
-        /* A daemon without swarm or plugins says so in several ways: it does not have the object. */
+        /* A daemon without swarm or plugins says so in several ways: it does not have the object.
+         */
         if (*type || why.class == ERR_UNAVAILABLE || (i == 0 && why.class != ERR_NOT_FOUND)) {
             if (*type || !str_starts(err_msg(&why), "Error response from daemon: This node")) {
                 err_move(e, &why);

@@ -139,8 +139,8 @@ static int cmd_port(struct cli *cli, const struct args *a, struct err *e) {
         key = xasprintf("%s%s", a->argv[1], strchr(a->argv[1], '/') ? "" : "/tcp");
         bindings = jsn_get(ports, key);
         if (!bindings || json_object_array_length(bindings) == 0)
-            return err_set(e, ERR_NOT_FOUND, "Error: No public port '%s' published for %s", a->argv[1],
-                           a->argv[0]);
+            return err_set(e, ERR_NOT_FOUND, "Error: No public port '%s' published for %s",
+                           a->argv[1], a->argv[0]);
         put_bindings(&lines, "", bindings);
     } else if (ports) {
         json_object_object_foreach(ports, name, bindings) {
@@ -151,7 +151,7 @@ static int cmd_port(struct cli *cli, const struct args *a, struct err *e) {
     }
     if (lines)
         qsort(lines, strv_len(lines), sizeof *lines, compare_lines);
-    strv_for_each(line, lines)
+    strv_for_each (line, lines)
         put_line("%s", line);
     return 0;
 }
@@ -217,7 +217,8 @@ static int cmd_update(struct cli *cli, const struct args *a, struct err *e) {
     for (const struct flag *f = update_flags; f->name; f++)
         any |= flag_changed(&a->flags, f->name);
     if (!any)
-        return err_set(e, ERR_INVALID, "you must provide one or more flags when using this command");
+        return err_set(e, ERR_INVALID,
+                       "you must provide one or more flags when using this command");
     r = update_body(&a->flags, &body, e);
     if (r < 0)
         return r;
@@ -236,8 +237,7 @@ static int cmd_update(struct cli *cli, const struct args *a, struct err *e) {
         put_line("%s", a->argv[i]);
         warnings = jsn_get(answer, "Warnings");
         for (size_t j = 0; warnings && j < json_object_array_length(warnings); j++)
-            fprintf(stderr, "%s\n",
-                    json_object_get_string(json_object_array_get_idx(warnings, j)));
+            fprintf(stderr, "%s\n", json_object_get_string(json_object_array_get_idx(warnings, j)));
     }
     return result;
 }

@@ -42,17 +42,16 @@ static const struct flag system_flags[] = {
 struct kind {
     const char *path, *title, *member;
 };
-static const struct kind containers = {"/containers/prune", "Deleted Containers:",
-                                       "ContainersDeleted"};
+static const struct kind containers = {"/containers/prune",
+                                       "Deleted Containers:", "ContainersDeleted"};
 static const struct kind networks = {"/networks/prune", "Deleted Networks:", "NetworksDeleted"};
 static const struct kind volumes = {"/volumes/prune", "Deleted Volumes:", "VolumesDeleted"};
 static const struct kind images = {"/images/prune", "Deleted Images:", "ImagesDeleted"};
-static const struct kind caches = {"/build/prune", "Deleted build cache objects:",
-                                   "CachesDeleted"};
+static const struct kind caches = {"/build/prune", "Deleted build cache objects:", "CachesDeleted"};
 
 static size_t print_deleted(const struct kind *k, struct json_object *list) {
-    size_t n = list && json_object_is_type(list, json_type_array) ? json_object_array_length(list)
-                                                                  : 0;
+    size_t n =
+        list && json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
 
     if (n > 0)
         put_line("%s", k->title);
@@ -101,8 +100,8 @@ static void print_space(int64_t space) {
 
 static int prune_one(struct cli *cli, const struct args *a, const struct kind *k,
                      const char *warning, const char *extra, struct err *e) {
-    auto_free char *question = xasprintf("WARNING! %s\nAre you sure you want to continue?",
-                                         warning);
+    auto_free char *question =
+        xasprintf("WARNING! %s\nAre you sure you want to continue?", warning);
     int64_t space = 0;
     int r;
 
@@ -129,10 +128,9 @@ static int cmd_image_prune(struct cli *cli, const struct args *a, struct err *e)
 
 static int cmd_volume_prune(struct cli *cli, const struct args *a, struct err *e) {
     if (flag_bool(&a->flags, "all"))
-        return prune_one(
-            cli, a, &volumes,
-            "This will remove all local volumes not used by at least one container.", "all=true",
-            e);
+        return prune_one(cli, a, &volumes,
+                         "This will remove all local volumes not used by at least one container.",
+                         "all=true", e);
     return prune_one(cli, a, &volumes,
                      "This will remove anonymous local volumes not used by at least one container.",
                      NULL, e);
@@ -152,7 +150,7 @@ static bool confirm_system(const struct flags *f) {
                         : "  - all dangling images\n  - unused build cache\n");
     if (flag_list(f, "filter")) {
         buf_puts(&text, "\n  Items to be pruned will be filtered with:\n");
-        strv_for_each(filter, flag_list(f, "filter"))
+        strv_for_each (filter, flag_list(f, "filter"))
             buf_printf(&text, "  - %s\n", filter);
     }
     buf_puts(&text, "\nAre you sure you want to continue?");
@@ -166,7 +164,7 @@ static int cmd_system_prune(struct cli *cli, const struct args *a, struct err *e
     int64_t space = 0;
     int r;
 
-    strv_for_each(filter, filters)
+    strv_for_each (filter, filters)
         if (flag_bool(f, "volumes") && str_starts(filter, "until="))
             return err_set(e, ERR_INVALID,
                            "ERROR: The \"until\" filter is not supported with \"--volumes\"");

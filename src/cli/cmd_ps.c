@@ -24,13 +24,22 @@ static const struct flag ps_flags[] = {
 };
 /* clang-format on */
 
-static const struct column columns[] = {
-    {"ID", "CONTAINER ID"},     {"Names", "NAMES"},       {"Image", "IMAGE"},
-    {"Command", "COMMAND"},     {"CreatedAt", "CREATED AT"}, {"RunningFor", "CREATED"},
-    {"Ports", "PORTS"},         {"State", "STATE"},       {"Status", "STATUS"},
-    {"Size", "SIZE"},           {"Labels", "LABELS"},     {"Mounts", "MOUNTS"},
-    {"LocalVolumes", "LOCAL VOLUMES"}, {"Networks", "NETWORKS"}, {"Platform", "PLATFORM"},
-    {NULL, NULL}};
+static const struct column columns[] = {{"ID", "CONTAINER ID"},
+                                        {"Names", "NAMES"},
+                                        {"Image", "IMAGE"},
+                                        {"Command", "COMMAND"},
+                                        {"CreatedAt", "CREATED AT"},
+                                        {"RunningFor", "CREATED"},
+                                        {"Ports", "PORTS"},
+                                        {"State", "STATE"},
+                                        {"Status", "STATUS"},
+                                        {"Size", "SIZE"},
+                                        {"Labels", "LABELS"},
+                                        {"Mounts", "MOUNTS"},
+                                        {"LocalVolumes", "LOCAL VOLUMES"},
+                                        {"Networks", "NETWORKS"},
+                                        {"Platform", "PLATFORM"},
+                                        {NULL, NULL}};
 
 #define PS_TABLE                                                                                   \
     "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
@@ -57,7 +66,8 @@ static const struct list_format ps_size_format = {
     .method = ps_method,
 };
 
-/* ---- ports: "0.0.0.0:80-82->80-82/tcp, [::]:80->80/tcp, 90/udp" --------------------------------- */
+/* ---- ports: "0.0.0.0:80-82->80-82/tcp, [::]:80->80/tcp, 90/udp" ---------------------------------
+ */
 
 struct port {
     const char *ip, *type;
@@ -149,7 +159,7 @@ static char *ports_display(struct json_object *list) {
         put_group(&lines, &g[i].first, &g[i].last);
         free(g[i].key);
     }
-    strv_for_each(s, single)
+    strv_for_each (s, single)
         strv_add(&lines, s);
     return strv_join(lines, ", ");
 }
@@ -231,8 +241,7 @@ static char *sizes(struct json_object *c) {
     auto_free char *rw = human_size((double)jsn_int(c, "SizeRw", 0), 3);
     auto_free char *all = human_size((double)jsn_int(c, "SizeRootFs", 0), 3);
 
-    return jsn_int(c, "SizeRootFs", 0) > 0 ? xasprintf("%s (virtual %s)", rw, all)
-                                           : xstrdup(rw);
+    return jsn_int(c, "SizeRootFs", 0) > 0 ? xasprintf("%s (virtual %s)", rw, all) : xstrdup(rw);
 }
 
 static struct json_object *ps_row(struct json_object *c, bool trunc) {

@@ -56,7 +56,7 @@ static int start_attached(struct cli *cli, const struct args *a, struct err *e) 
     if (r == 0)
         r = session_wait(&cli->client, object,
                          jsn_bool(jsn_get(c, "HostConfig"), "AutoRemove", false) ? "removed"
-                                                                                : "next-exit",
+                                                                                 : "next-exit",
                          &wait, e);
     if (r == 0)
         r = stream_open(&s, &attach, e);

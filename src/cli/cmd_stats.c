@@ -23,11 +23,16 @@ static const struct flag stats_flags[] = {
 };
 /* clang-format on */
 
-static const struct column columns[] = {
-    {"Container", "CONTAINER"}, {"Name", "NAME"},      {"ID", "CONTAINER ID"},
-    {"CPUPerc", "CPU %"},       {"MemUsage", "MEM USAGE / LIMIT"}, {"MemPerc", "MEM %"},
-    {"NetIO", "NET I/O"},       {"BlockIO", "BLOCK I/O"}, {"PIDs", "PIDS"},
-    {NULL, NULL}};
+static const struct column columns[] = {{"Container", "CONTAINER"},
+                                        {"Name", "NAME"},
+                                        {"ID", "CONTAINER ID"},
+                                        {"CPUPerc", "CPU %"},
+                                        {"MemUsage", "MEM USAGE / LIMIT"},
+                                        {"MemPerc", "MEM %"},
+                                        {"NetIO", "NET I/O"},
+                                        {"BlockIO", "BLOCK I/O"},
+                                        {"PIDs", "PIDS"},
+                                        {NULL, NULL}};
 static const struct list_format stats_format = {
     .columns = columns,
     .table = "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t"

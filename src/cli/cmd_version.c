@@ -48,8 +48,8 @@ static void print_client(const struct cli *cli) {
 
     put_line("Client:");
     put_line(" Version:           %s", FENCE_VERSION);
-    put_line(" API version:       %s%s%s%s", cli->client.version,
-             older ? " (downgraded from " : "", older ? CLIENT_API_VERSION : "", older ? ")" : "");
+    put_line(" API version:       %s%s%s%s", cli->client.version, older ? " (downgraded from " : "",
+             older ? CLIENT_API_VERSION : "", older ? ")" : "");
     put_line(" OS/Arch:           linux/%s", architecture());
     put_line(" Context:           default");
 }

@@ -33,7 +33,7 @@ static void put_map(struct jw *w, const char *key, char *const *list) {
         return;
     jw_key(w, key);
     jw_object(w);
-    strv_for_each(item, list) {
+    strv_for_each (item, list) {
         const char *eq = strchr(item, '=');
         auto_free char *name = xstrndup(item, strcspn(item, "="));
 
@@ -51,8 +51,9 @@ static int cmd_volume_create(struct cli *cli, const struct args *a, struct err *
     int r;
 
     if (a->argc > 0 && *name)
-        return err_set(e, ERR_INVALID, "conflicting options: cannot specify a volume-name through "
-                                       "both --name and as a positional arg");
+        return err_set(e, ERR_INVALID,
+                       "conflicting options: cannot specify a volume-name through "
+                       "both --name and as a positional arg");
     if (a->argc > 0)
         name = a->argv[0];
     jw_init(&w, &body);
@@ -80,11 +81,17 @@ const struct command command_volume_create = {
 
 /* ---- ls ------------------------------------------------------------------------------------ */
 
-static const struct column columns[] = {
-    {"Name", "VOLUME NAME"},   {"Driver", "DRIVER"}, {"Scope", "SCOPE"},
-    {"Mountpoint", "MOUNTPOINT"}, {"Labels", "LABELS"}, {"Links", "LINKS"},
-    {"Size", "SIZE"},          {"Availability", "AVAILABILITY"}, {"Group", "GROUP"},
-    {"Status", "STATUS"},      {NULL, NULL}};
+static const struct column columns[] = {{"Name", "VOLUME NAME"},
+                                        {"Driver", "DRIVER"},
+                                        {"Scope", "SCOPE"},
+                                        {"Mountpoint", "MOUNTPOINT"},
+                                        {"Labels", "LABELS"},
+                                        {"Links", "LINKS"},
+                                        {"Size", "SIZE"},
+                                        {"Availability", "AVAILABILITY"},
+                                        {"Group", "GROUP"},
+                                        {"Status", "STATUS"},
+                                        {NULL, NULL}};
 
 static char *volume_method(struct json_object *labels, const char *name, const char *arg) {
     if (!str_eq(name, "Label"))
@@ -176,7 +183,8 @@ static int cmd_volume_rm(struct cli *cli, const struct args *a, struct err *e) {
 
 const struct command command_volume_rm = {
     .use = "[OPTIONS] VOLUME [VOLUME...]",
-    .summary = "Remove one or more volumes. You cannot remove a volume that is in use by a container.",
+    .summary =
+        "Remove one or more volumes. You cannot remove a volume that is in use by a container.",
     .aliases = "volume rm, volume remove",
     .flags = rm_flags,
     .min_args = 1,

@@ -22,12 +22,11 @@
 /* clang-format on */
 
 extern const struct command command_attach, command_commit, command_container_inspect,
-    command_container_prune, command_cp, command_create, command_diff, command_events,
-    command_exec, command_export, command_history, command_image_inspect, command_image_prune,
-    command_images, command_import, command_info, command_inspect, command_kill, command_load,
-    command_logs, command_pause, command_port, command_ps, command_pull, command_rename,
-    command_restart, command_rm, command_rmi, command_run, command_save, command_start,
-    command_stats, command_stop, command_system_df, command_system_prune, command_tag,
-    command_top, command_unpause, command_update, command_version, command_volume_create,
-    command_volume_inspect, command_volume_ls, command_volume_prune, command_volume_rm,
-    command_wait;
+    command_container_prune, command_cp, command_create, command_diff, command_events, command_exec,
+    command_export, command_history, command_image_inspect, command_image_prune, command_images,
+    command_import, command_info, command_inspect, command_kill, command_load, command_logs,
+    command_pause, command_port, command_ps, command_pull, command_rename, command_restart,
+    command_rm, command_rmi, command_run, command_save, command_start, command_stats, command_stop,
+    command_system_df, command_system_prune, command_tag, command_top, command_unpause,
+    command_update, command_version, command_volume_create, command_volume_inspect,
+    command_volume_ls, command_volume_prune, command_volume_rm, command_wait;

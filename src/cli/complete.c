@@ -31,7 +31,8 @@ static bool is_value(const struct flag *table, const char *before) {
         return false;
     for (const struct flag *f = table; f->name; f++) {
         bool is_long = str_starts(before, "--") && strcmp(before + 2, f->name) == 0;
-        bool is_short = before[1] != '-' && f->shorthand && before[strlen(before) - 1] == f->shorthand;
+        bool is_short =
+            before[1] != '-' && f->shorthand && before[strlen(before) - 1] == f->shorthand;
 
         if ((is_long || is_short) && f->type != FLAG_BOOL)
             return true;
@@ -54,8 +55,8 @@ static void offer_objects(struct cli *cli, const char *path, const char *query, 
         v = jsn_get(json_object_array_get_idx(all, i), field);
         if (json_object_is_type(v, json_type_string))
             offer(json_object_get_string(v), prefix);
-        for (size_t j = 0; json_object_is_type(v, json_type_array) && j < json_object_array_length(v);
-             j++) {
+        for (size_t j = 0;
+             json_object_is_type(v, json_type_array) && j < json_object_array_length(v); j++) {
             const char *name = json_object_get_string(json_object_array_get_idx(v, j));
 
             offer(*name == '/' ? name + 1 : name, prefix);

@@ -89,8 +89,8 @@ static int make_directory(int dir, const char *name, const struct tar_entry *t, 
     fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOTDIR || errno == ELOOP
-                   ? err_set(e, ERR_INVALID,
-                             "cannot overwrite non-directory \"%s\" with directory", name)
+                   ? err_set(e, ERR_INVALID, "cannot overwrite non-directory \"%s\" with directory",
+                             name)
                    : err_sys(e, errno, "open %s", name);
     return fchmod(fd, t->mode & 07777) < 0 ? err_sys(e, errno, "chmod %s", name) : 0;
 }
@@ -177,8 +177,8 @@ static int extract_all(struct tar_reader *tar, const char *target, bool is_dir, 
     } else {
         const char *slash = strrchr(target, '/');
 
-        parent = slash ? xstrndup(target, slash == target ? 1 : (size_t)(slash - target))
-                       : xstrdup(".");
+        parent =
+            slash ? xstrndup(target, slash == target ? 1 : (size_t)(slash - target)) : xstrdup(".");
         base = slash ? slash + 1 : target;
         root = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }

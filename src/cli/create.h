@@ -141,8 +141,8 @@ void create_result_done(struct create_result *r);
 /* The body of the create request for these flags; `detached` attaches nothing. */
 int create_body(struct cli *cli, const struct args *a, bool detached, struct create_result *what,
                 struct buf *body, struct err *e);
-/* Creates the container, with the pull of a missing image and --cidfile. Warnings go to stderr. After
- * a failure only ret->bad_flags is set. */
+/* Creates the container, with the pull of a missing image and --cidfile. Warnings go to stderr.
+ * After a failure only ret->bad_flags is set. */
 int create_container(struct cli *cli, const struct args *a, bool detached,
                      struct create_result *ret, struct err *e);
 /* Pulls `ref` and shows the progress on `fd`. */

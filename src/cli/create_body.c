@@ -76,7 +76,7 @@ static char *path_clean(const char *base, const char *path) {
     auto_strv kept = NULL;
     auto_free char *rest = NULL;
 
-    strv_for_each(part, parts) {
+    strv_for_each (part, parts) {
         size_t n = strv_len(kept);
 
         if (str_eq(part, "..")) {
@@ -120,18 +120,18 @@ static int volume(struct spec *s, const char *v, struct err *e) {
 static int volumes(struct spec *s, struct err *e) {
     int r = 0;
 
-    strv_for_each(v, flag_list(s->f, "volume")) {
+    strv_for_each (v, flag_list(s->f, "volume")) {
         r = volume(s, v, e);
         if (r < 0)
             return r;
     }
-    strv_for_each(v, flag_list(s->f, "tmpfs")) {
+    strv_for_each (v, flag_list(s->f, "tmpfs")) {
         const char *colon = strchr(v, ':');
         auto_free char *path = xstrndup(v, strcspn(v, ":"));
 
         strmap_put(&s->tmpfs, path, colon ? colon + 1 : "");
     }
-    strv_for_each(v, flag_list(s->f, "mount")) {
+    strv_for_each (v, flag_list(s->f, "mount")) {
         struct json_object *m;
 
         r = mount_parse(v, &m, e);
@@ -165,13 +165,13 @@ static int compare_text(const void *a, const void *b) {
 
 /* Normalised, sorted, without doubles. */
 static void capabilities(struct spec *s) {
-    strv_for_each(v, flag_list(s->f, "cap-add")) {
+    strv_for_each (v, flag_list(s->f, "cap-add")) {
         auto_free char *name = capability(v);
 
         if (!strv_has(s->cap_add, name))
             strv_add(&s->cap_add, name);
     }
-    strv_for_each(v, flag_list(s->f, "cap-drop")) {
+    strv_for_each (v, flag_list(s->f, "cap-drop")) {
         auto_free char *name = capability(v);
 
         if (!strv_has(s->cap_drop, name))
@@ -205,7 +205,7 @@ static int seccomp_profile(struct spec *s, const char *path, struct err *e) {
 }
 
 static int security(struct spec *s, struct err *e) {
-    strv_for_each(v, flag_list(s->f, "security-opt")) {
+    strv_for_each (v, flag_list(s->f, "security-opt")) {
         const char *value = strpbrk(v, "=:");
         int r;
 
@@ -242,7 +242,8 @@ static int restart(struct spec *s, struct err *e) {
     s->restart_text = xstrndup(policy, strcspn(policy, ":"));
     s->restart_name = s->restart_text;
     if (colon && colon == policy)
-        return err_set(e, ERR_INVALID, "invalid restart policy format: no policy provided before colon");
+        return err_set(e, ERR_INVALID,
+                       "invalid restart policy format: no policy provided before colon");
     if (colon && str_to_i64(colon + 1, &s->restart_count) < 0)
         return err_set(e, ERR_INVALID,
                        "invalid restart policy format: maximum retry count must be an integer");
@@ -271,7 +272,7 @@ static int checks(struct spec *s, struct err *e) {
     if (r == 0 && !str_eq(flag_str(s->f, "userns"), "project"))
         r = check_mode(flag_str(s->f, "userns"), "host", "private", "--userns: invalid USER mode",
                        e);
-    strv_for_each(device, flag_list(s->f, "device"))
+    strv_for_each (device, flag_list(s->f, "device"))
         r = r < 0 ? r : check_device(device, e);
     for (size_t i = 0; i < sizeof health / sizeof *health && r == 0; i++) {
         has_health |= flag_int(s->f, health[i]) != 0;
@@ -310,20 +311,20 @@ static int collect(struct spec *s, const struct args *a, struct err *e) {
         return r;
     for (int i = 1; i < a->argc; i++)
         strv_add(&s->cmd, a->argv[i]);
-    strv_for_each(l, labels)
+    strv_for_each (l, labels)
         put_assignment(&s->labels, l);
-    strv_for_each(v, flag_list(s->f, "log-opt"))
+    strv_for_each (v, flag_list(s->f, "log-opt"))
         put_assignment(&s->log_options, v);
-    strv_for_each(v, flag_list(s->f, "sysctl"))
+    strv_for_each (v, flag_list(s->f, "sysctl"))
         put_assignment(&s->sysctls, v);
-    strv_for_each(v, flag_list(s->f, "annotation"))
+    strv_for_each (v, flag_list(s->f, "annotation"))
         put_assignment(&s->annotations, v);
-    strv_for_each(v, flag_list(s->f, "storage-opt")) {
+    strv_for_each (v, flag_list(s->f, "storage-opt")) {
         if (!strchr(v, '='))
             return err_set(e, ERR_INVALID, "invalid storage option");
         put_assignment(&s->storage, v);
     }
-    strv_for_each(v, flag_list(s->f, "add-host")) {
+    strv_for_each (v, flag_list(s->f, "add-host")) {
         char *host = xstrdup(v), *sep = strpbrk(host, "=:"); /* check_add_host saw it */
         size_t n = strlen(host);
 
@@ -343,8 +344,7 @@ static int collect(struct spec *s, const struct args *a, struct err *e) {
 static void put_map(struct jw *w, const char *key, const struct strmap *m) {
     jw_key(w, key);
     jw_object(w);
-    strmap_for_each(item, m)
-        jw_kstr(w, item->key, item->value);
+    strmap_for_each(item, m) jw_kstr(w, item->key, item->value);
     jw_end_object(w);
 }
 
@@ -357,7 +357,7 @@ static void put_json(struct jw *w, const char *key, struct json_object *o) {
 static void put_list(struct jw *w, const char *key, char *const *v) {
     jw_key(w, key);
     jw_array(w);
-    strv_for_each(s, v)
+    strv_for_each (s, v)
         jw_str(w, s);
     jw_end_array(w);
 }
@@ -396,7 +396,7 @@ static void put_health(struct jw *w, const struct flags *f) {
 static void put_rates(struct jw *w, const char *key, char *const *list, const char *member) {
     jw_key(w, key);
     jw_array(w);
-    strv_for_each(v, list) {
+    strv_for_each (v, list) {
         const char *colon = strrchr(v, ':');
         auto_free char *path = xstrndup(v, (size_t)(colon - v));
         int64_t n = 0;
@@ -413,7 +413,7 @@ static void put_rates(struct jw *w, const char *key, char *const *list, const ch
 static void put_devices(struct jw *w, char *const *list) {
     jw_key(w, "Devices");
     jw_array(w);
-    strv_for_each(v, list) {
+    strv_for_each (v, list) {
         auto_strv part = str_split(v, ':');
         size_t n = strv_len(part);
         const char *target = part[0], *mode = "rwm";
@@ -441,14 +441,14 @@ static void add_cdi_devices(struct spec *s) {
     auto_strv names = NULL;
     struct json_object *o, *ids;
 
-    strv_for_each(v, flag_list(s->f, "device"))
+    strv_for_each (v, flag_list(s->f, "device"))
         if (*v != '/')
             strv_add(&names, v);
     if (!names)
         return;
     o = json_object_new_object();
     ids = json_object_new_array();
-    strv_for_each(name, names)
+    strv_for_each (name, names)
         json_object_array_add(ids, json_object_new_string(name));
     json_object_object_add(o, "Driver", json_object_new_string("cdi"));
     json_object_object_add(o, "Count", json_object_new_int(0));
@@ -463,7 +463,7 @@ static void put_ulimits(struct jw *w, char *const *list) {
     auto_strv names = NULL;
 
     /* the last value of a name counts */
-    strv_for_each(v, list) {
+    strv_for_each (v, list) {
         auto_free char *name = xstrndup(v, strcspn(v, "="));
 
         if (!strv_has(names, name))
@@ -474,7 +474,7 @@ static void put_ulimits(struct jw *w, char *const *list) {
         qsort(names, strv_len(names), sizeof *names, compare_text);
     jw_key(w, "Ulimits");
     jw_array(w);
-    strv_for_each(name, names) {
+    strv_for_each (name, names) {
         auto_free char *ignored = NULL;
         int64_t soft = 0, hard = 0;
 
@@ -668,7 +668,7 @@ static void put_body(struct jw *w, struct spec *s, const struct args *a,
 }
 
 static bool attached(char *const *list, const char *name) {
-    strv_for_each(s, list)
+    strv_for_each (s, list)
         if (str_case_eq(s, name))
             return true;
     return false;

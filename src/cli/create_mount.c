@@ -167,7 +167,7 @@ int mount_parse(const char *spec, struct json_object **ret, struct err *e) {
         return -EINVAL;
     m = json_object_new_object();
     put_text(m, "Type", "volume");
-    strv_for_each(field, fields) {
+    strv_for_each (field, fields) {
         r = mount_field(m, field, e);
         if (r < 0)
             break;
@@ -201,7 +201,7 @@ static bool is_user_defined(const char *mode) {
 static struct json_object *text_array(char *const *v) {
     struct json_object *a = json_object_new_array();
 
-    strv_for_each(s, v)
+    strv_for_each (s, v)
         json_object_array_add(a, json_object_new_string(s));
     return a;
 }
@@ -233,7 +233,7 @@ static int attachment_parse(const char *spec, struct attachment *n, struct err *
     fields = csv_split(spec, e);
     if (!fields)
         return -EINVAL;
-    strv_for_each(field, fields) {
+    strv_for_each (field, fields) {
         const char *v = strchr(field, '=');
         auto_free char *key = xstrndup(field, strcspn(field, "="));
 
@@ -298,12 +298,12 @@ static int attachment_flags(struct attachment *n, const struct flags *f, struct 
         return conflict("ip6", "IPv6 address", e);
     if (n->mac && flag_changed(f, "mac-address"))
         return conflict("mac-address", "MAC address", e);
-    strv_for_each(s, flag_list(f, "network-alias"))
+    strv_for_each (s, flag_list(f, "network-alias"))
         strv_add(&n->aliases, s);
     if (is_user_defined(n->target))
-        strv_for_each(link, flag_list(f, "link"))
+        strv_for_each (link, flag_list(f, "link"))
             strv_add(&n->links, link);
-    strv_for_each(ip, flag_list(f, "link-local-ip"))
+    strv_for_each (ip, flag_list(f, "link-local-ip"))
         strv_add(&n->link_local, ip);
     if (flag_changed(f, "ip"))
         str_set(&n->ip, flag_str(f, "ip"));
@@ -339,7 +339,7 @@ static struct json_object *attachment_json(const struct attachment *n) {
     json_object_object_add(o, "Aliases", n->aliases ? text_array(n->aliases) : NULL);
     put_text(o, "MacAddress", str_or_empty(n->mac));
     json_object_object_add(o, "DriverOpts", NULL);
-    strv_for_each(option, n->options) {
+    strv_for_each (option, n->options) {
         if (json_object_object_get(o, "DriverOpts") == NULL)
             json_object_object_add(o, "DriverOpts", json_object_new_object());
         put_option(json_object_object_get(o, "DriverOpts"), option);

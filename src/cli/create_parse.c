@@ -48,7 +48,7 @@ int check_ip(const char *v, struct err *e) {
 
 int check_sysctl(const char *v, struct err *e) {
     static const char *const namespaced[] = {
-        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
+        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni",          "kernel.sem", "kernel.shmall",
         "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced", NULL};
     auto_free char *name = xstrndup(v, strcspn(v, "="));
 
@@ -142,9 +142,9 @@ int check_weight_device(const char *v, struct err *e) {
 
 int ulimit_parse(const char *spec, char **ret_name, int64_t *ret_soft, int64_t *ret_hard,
                  struct err *e) {
-    static const char *const names[] = {"core",   "cpu",  "data",    "fsize",      "locks",
-                                        "memlock", "msgqueue", "nice", "nofile",   "nproc",
-                                        "rss",    "rtprio", "rttime", "sigpending", "stack", NULL};
+    static const char *const names[] = {
+        "core",   "cpu",   "data", "fsize",  "locks",  "memlock",    "msgqueue", "nice",
+        "nofile", "nproc", "rss",  "rtprio", "rttime", "sigpending", "stack",    NULL};
     const char *eq = strchr(spec, '=');
     auto_free char *name = eq ? xstrndup(spec, (size_t)(eq - spec)) : NULL;
     auto_strv limits = eq ? str_split(eq + 1, ':') : NULL;
@@ -156,9 +156,9 @@ int ulimit_parse(const char *spec, char **ret_name, int64_t *ret_soft, int64_t *
     if (!strv_has((char *const *)names, name))
         return err_set(e, ERR_INVALID, "invalid ulimit type: %s", name);
     if (n == 0 || n > 2)
-        return err_set(e, ERR_INVALID,
-                       "too many limit value arguments - %s, can only have up to two, `soft[:hard]`",
-                       eq + 1);
+        return err_set(
+            e, ERR_INVALID,
+            "too many limit value arguments - %s, can only have up to two, `soft[:hard]`", eq + 1);
     for (size_t i = 0; i < n; i++)
         if (str_to_i64(limits[i], &v[i]) < 0)
             return err_set(e, ERR_INVALID, "strconv.ParseInt: parsing \"%s\": invalid syntax",
@@ -280,8 +280,8 @@ static int publish_one(const char *spec, struct json_object *exposed, struct jso
         return err_set(e, ERR_INVALID, "invalid hostPort: %s", host);
     if (has_host && c.last - c.first != h.last - h.first && c.last != c.first)
         return err_set(e, ERR_INVALID,
-                       "invalid ranges specified for container and host Ports: %s and %s", container,
-                       host);
+                       "invalid ranges specified for container and host Ports: %s and %s",
+                       container, host);
     if (proto)
         str_lower(proto);
     if (!is_proto(proto ? proto : "tcp"))
@@ -301,15 +301,15 @@ static int publish_one(const char *spec, struct json_object *exposed, struct jso
 }
 
 /* target=80,published=8080,protocol=tcp,mode=host */
-static int publish_long(const char *spec, struct json_object *exposed,
-                        struct json_object *bindings, struct err *e) {
+static int publish_long(const char *spec, struct json_object *exposed, struct json_object *bindings,
+                        struct err *e) {
     auto_strv fields = csv_split(spec, e);
     auto_free char *text = NULL;
     const char *target = NULL, *published = "", *proto = "tcp";
 
     if (!fields)
         return -EINVAL;
-    strv_for_each(field, fields) {
+    strv_for_each (field, fields) {
         const char *v = strchr(field, '=');
 
         if (!v)
@@ -334,13 +334,13 @@ int ports_parse(char *const *publish, char *const *exposes, struct json_object *
                 struct json_object *bindings, struct err *e) {
     int r;
 
-    strv_for_each(spec, publish) {
+    strv_for_each (spec, publish) {
         r = strchr(spec, '=') ? publish_long(spec, exposed, bindings, e)
                               : publish_one(spec, exposed, bindings, e);
         if (r < 0)
             return r;
     }
-    strv_for_each(spec, exposes) {
+    strv_for_each (spec, exposes) {
         auto_free char *text = xstrdup(spec);
         char *proto = strchr(text, '/');
         struct range c;
@@ -375,8 +375,9 @@ char **csv_split(const char *s, struct err *e) {
         if (*s == '"') {
             for (s++;; s++) {
                 if (*s == '\0') {
-                    (void)err_set(e, ERR_INVALID, "parse error on line 1, column 1: extraneous or "
-                                                  "missing \" in quoted-field");
+                    (void)err_set(e, ERR_INVALID,
+                                  "parse error on line 1, column 1: extraneous or "
+                                  "missing \" in quoted-field");
                     return NULL;
                 }
                 if (*s == '"' && *++s != '"')
@@ -402,7 +403,7 @@ static int read_kv_file(const char *path, bool lookup, char ***out, struct err *
         return err_set(e, ERR_INVALID, "open %s: %s", path,
                        r == -ENOENT ? "no such file or directory" : strerror(-r));
     lines = str_split(buf_str(&text), '\n');
-    strv_for_each(full, lines) {
+    strv_for_each (full, lines) {
         const char *line = full;
         auto_free char *name = NULL;
         const char *eq;
@@ -435,13 +436,13 @@ static int read_kv_file(const char *path, bool lookup, char ***out, struct err *
 int read_kv(char *const *files, char *const *list, bool lookup, char ***ret, struct err *e) {
     auto_strv out = NULL;
 
-    strv_for_each(path, files) {
+    strv_for_each (path, files) {
         int r = read_kv_file(path, lookup, &out, e);
 
         if (r < 0)
             return r;
     }
-    strv_for_each(item, list) {
+    strv_for_each (item, list) {
         if (lookup && !strchr(item, '=') && getenv(item))
             strv_take(&out, xasprintf("%s=%s", item, getenv(item)));
         else
@@ -454,7 +455,7 @@ int read_kv(char *const *files, char *const *list, bool lookup, char ***ret, str
 /* ---- --gpus -------------------------------------------------------------------------------- */
 
 int gpus_parse(char *const *specs, struct json_object *requests, struct err *e) {
-    strv_for_each(spec, specs) {
+    strv_for_each (spec, specs) {
         auto_strv fields = csv_split(spec, e);
         struct json_object *o, *caps, *all; /* made after the last error */
         auto_strv ids = NULL;
@@ -466,7 +467,7 @@ int gpus_parse(char *const *specs, struct json_object *requests, struct err *e) 
 
         if (!fields)
             return -EINVAL;
-        strv_for_each(field, fields) {
+        strv_for_each (field, fields) {
             if (str_eq(field, "all")) {
                 count = -1;
                 counted = true;
@@ -509,17 +510,17 @@ int gpus_parse(char *const *specs, struct json_object *requests, struct err *e) 
         json_object_object_add(o, "Driver", json_object_new_string(driver));
         json_object_object_add(o, "Count", json_object_new_int64(count));
         json_object_object_add(o, "DeviceIDs", ids ? json_object_new_array() : NULL);
-        strv_for_each(id, ids)
+        strv_for_each (id, ids)
             json_object_array_add(json_object_object_get(o, "DeviceIDs"),
                                   json_object_new_string(id));
         all = json_object_new_array();
-        strv_for_each(name, names)
+        strv_for_each (name, names)
             json_object_array_add(all, json_object_new_string(name));
         caps = json_object_new_array();
         json_object_array_add(caps, all);
         json_object_object_add(o, "Capabilities", caps);
         all = json_object_new_object();
-        strv_for_each(option, options) {
+        strv_for_each (option, options) {
             const char *eq = strchr(option, '=');
             auto_free char *name = xstrndup(option, strcspn(option, "="));
 

@@ -166,7 +166,7 @@ static int set_value(struct flags *f, const struct flag *t, const char *value, s
     if (t->type == FLAG_STRINGS) {
         auto_strv parts = str_split(value, ',');
 
-        strv_for_each(part, parts)
+        strv_for_each (part, parts)
             strv_add(&v->values, part);
         return 0;
     }

@@ -58,8 +58,8 @@ void flags_done(struct flags *f);
 /*
  * Takes argv[*index...]. With `interspersed`, operands may stand between flags; they are added to
  * *operands (a strv) in both cases. Stops after the last argument, or at the first operand without
- * `interspersed` when operands is NULL (*index is then that operand). ERR_INVALID with pflag's words.
- * 1: --help was asked for.
+ * `interspersed` when operands is NULL (*index is then that operand). ERR_INVALID with pflag's
+ * words. 1: --help was asked for.
  */
 int flags_parse(struct flags *f, int argc, char *const *argv, int *index, bool interspersed,
                 char ***operands, struct err *e);

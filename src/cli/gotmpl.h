@@ -7,8 +7,9 @@
  * title, lower, upper, pad, truncate). No nested template definitions.
  *
  * The data is a JSON value. Go programs run templates over typed values; what that changes (an
- * absent map entry is "<no value>", an absent field an error, a nil slice prints "[]") is decided by
- * the member's name: gotmpl_shape.c knows the members of the API that are maps, pointers and texts.
+ * absent map entry is "<no value>", an absent field an error, a nil slice prints "[]") is decided
+ * by the member's name: gotmpl_shape.c knows the members of the API that are maps, pointers and
+ * texts.
  */
 #include <stdbool.h>
 
@@ -48,8 +49,8 @@ bool gotmpl_uses(const struct gotmpl *t, const char *name);
 /* A formatter's row as docker writes it with --format json. */
 void row_json(struct json_object *row, struct buf *out);
 
-/* What the type of member `name` of `parent` (may be NULL) is in Go, as far as it matters for absent
- * and null values. */
+/* What the type of member `name` of `parent` (may be NULL) is in Go, as far as it matters for
+ * absent and null values. */
 enum gotmpl_shape { SHAPE_STRUCT, SHAPE_MAP, SHAPE_POINTER, SHAPE_TEXT, SHAPE_SLICE };
 /* SHAPE_STRUCT also means: not known. */
 enum gotmpl_shape gotmpl_shape(const char *parent, const char *name);

@@ -51,7 +51,15 @@ struct pipe {
     size_t count;
 };
 
-enum node_kind { NODE_TEXT, NODE_ACTION, NODE_IF, NODE_RANGE, NODE_WITH, NODE_BREAK, NODE_CONTINUE };
+enum node_kind {
+    NODE_TEXT,
+    NODE_ACTION,
+    NODE_IF,
+    NODE_RANGE,
+    NODE_WITH,
+    NODE_BREAK,
+    NODE_CONTINUE
+};
 
 struct node {
     enum node_kind kind;

@@ -45,9 +45,8 @@ static int fail(struct run *r, int pos, const char *source, const char *fmt, ...
     va_start(ap, fmt);
     buf_vprintf(&text, fmt, ap);
     va_end(ap);
-    return err_set(r->e, ERR_INVALID,
-                   "template: :%d:%d: executing \"\" at <%.*s%s>: %s", line, column,
-                   strlen(source) > context_max ? context_max : (int)strlen(source), source,
+    return err_set(r->e, ERR_INVALID, "template: :%d:%d: executing \"\" at <%.*s%s>: %s", line,
+                   column, strlen(source) > context_max ? context_max : (int)strlen(source), source,
                    strlen(source) > context_max ? "..." : "", buf_str(&text));
 }
 
@@ -105,9 +104,9 @@ static int member(struct run *r, const struct arg *a, const struct value *from, 
     }
     if (gotmpl_optional(from->json == r->root.json ? NULL : str_or_empty(from->name), name,
                         &shape)) {
-        *ret = shape == SHAPE_TEXT ? value_text("")
-                                   : (struct value){
-                         .kind = V_NULL, .shape = shape, .name = name, .left_out = true};
+        *ret = shape == SHAPE_TEXT
+                   ? value_text("")
+                   : (struct value){.kind = V_NULL, .shape = shape, .name = name, .left_out = true};
         return 0;
     }
     return fail(r, a->pos, a->source, "map has no entry for key \"%s\"", name);

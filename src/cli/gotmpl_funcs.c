@@ -21,8 +21,7 @@ struct call {
     struct err *e;
 };
 
-static int failed(const struct call *c, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+static int failed(const struct call *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 static int failed(const struct call *c, const char *fmt, ...) {
     auto_buf text = BUF_INIT;
@@ -242,9 +241,10 @@ static int index_one(const struct call *c, const struct value *from, const struc
             return 0;
         }
         if (from->kind != V_JSON || !json_object_is_type(from->json, json_type_object))
-            return failed(c, from->kind == V_JSON || from->kind == V_STRING
-                                 ? "cannot index slice/array with type string"
-                                 : "can't index item of type %s",
+            return failed(c,
+                          from->kind == V_JSON || from->kind == V_STRING
+                              ? "cannot index slice/array with type string"
+                              : "can't index item of type %s",
                           value_type(from));
         if (json_object_object_get_ex(from->json, key->text, &o))
             *ret = value_child(from, key->text, o);
@@ -264,10 +264,10 @@ static int index_one(const struct call *c, const struct value *from, const struc
     if (key->number == n)
         return failed(c, "reflect: %s index out of range",
                       from->kind == V_STRING ? "string" : "slice");
-    *ret = from->kind == V_STRING
-               ? value_int((unsigned char)from->text[key->number])
-               : value_of_json(json_object_array_get_idx(from->json, (size_t)key->number), NULL,
-                               true);
+    *ret =
+        from->kind == V_STRING
+            ? value_int((unsigned char)from->text[key->number])
+            : value_of_json(json_object_array_get_idx(from->json, (size_t)key->number), NULL, true);
     return 0;
 }
 
@@ -310,8 +310,8 @@ static int f_slice(const struct call *c) {
         struct json_object *list = scratch_json(c->scratch, json_object_new_array());
 
         for (int64_t i = from; i < to; i++)
-            json_object_array_add(
-                list, json_object_get(json_object_array_get_idx(v->json, (size_t)i)));
+            json_object_array_add(list,
+                                  json_object_get(json_object_array_get_idx(v->json, (size_t)i)));
         *c->ret = value_of_json(list, NULL, true);
         return 0;
     }
@@ -402,7 +402,10 @@ static bool put_verb(char verb, bool alternate, int precision, const struct valu
             return false;
         if (alternate)
             buf_puts(out, verb == 'o' ? "0" : verb == 'x' ? "0x" : "0X");
-        buf_printf(out, verb == 'x' ? "%llx" : verb == 'X' ? "%llX" : "%llo",
+        buf_printf(out,
+                   verb == 'x'   ? "%llx"
+                   : verb == 'X' ? "%llX"
+                                 : "%llo",
                    (unsigned long long)v->number);
         return true;
     case 'c':
@@ -553,9 +556,9 @@ static int f_compare(const struct call *c) {
         int d = compare(&c->args[0], &c->args[i]);
 
         if (d == -2)
-            return failed(c, op[0] == 'e' || op[0] == 'n'
-                                 ? "non-comparable type %s: %s"
-                                 : "invalid type for comparison",
+            return failed(c,
+                          op[0] == 'e' || op[0] == 'n' ? "non-comparable type %s: %s"
+                                                       : "invalid type for comparison",
                           "", value_type(&c->args[0]));
         if (d == -3)
             return failed(c, "incompatible types for comparison");
@@ -600,14 +603,14 @@ static const struct {
     int (*call)(const struct call *c);
     int least, most; /* -1: any number */
 } functions[] = {
-    {"and", f_last, 1, -1},      {"eq", f_compare, 2, -1},   {"ge", f_compare, 2, 2},
-    {"gt", f_compare, 2, 2},     {"html", f_escape, 0, -1},  {"index", f_index, 1, -1},
-    {"join", f_join, 2, 2},      {"json", f_json, 1, 1},     {"le", f_compare, 2, 2},
-    {"len", f_len, 1, 1},        {"lower", f_case, 1, 1},    {"lt", f_compare, 2, 2},
-    {"ne", f_compare, 2, 2},     {"not", f_not, 1, 1},       {"or", f_last, 1, -1},
-    {"pad", f_pad, 3, 3},        {"print", f_print, 0, -1},  {"printf", f_printf, 1, -1},
-    {"println", f_print, 0, -1}, {"slice", f_slice, 1, 3},   {"split", f_split, 2, 2},
-    {"title", f_case, 1, 1},     {"truncate", f_truncate, 2, 2}, {"upper", f_case, 1, 1},
+    {"and", f_last, 1, -1},        {"eq", f_compare, 2, -1},       {"ge", f_compare, 2, 2},
+    {"gt", f_compare, 2, 2},       {"html", f_escape, 0, -1},      {"index", f_index, 1, -1},
+    {"join", f_join, 2, 2},        {"json", f_json, 1, 1},         {"le", f_compare, 2, 2},
+    {"len", f_len, 1, 1},          {"lower", f_case, 1, 1},        {"lt", f_compare, 2, 2},
+    {"ne", f_compare, 2, 2},       {"not", f_not, 1, 1},           {"or", f_last, 1, -1},
+    {"pad", f_pad, 3, 3},          {"print", f_print, 0, -1},      {"printf", f_printf, 1, -1},
+    {"println", f_print, 0, -1},   {"slice", f_slice, 1, 3},       {"split", f_split, 2, 2},
+    {"title", f_case, 1, 1},       {"truncate", f_truncate, 2, 2}, {"upper", f_case, 1, 1},
     {"urlquery", f_escape, 0, -1},
 };
 

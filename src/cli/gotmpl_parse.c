@@ -190,7 +190,7 @@ static int parse_quoted(struct parser *ps, struct arg *a) {
 
     while (*ps->p != quote) {
         if (*ps->p == '\0' || (quote != '`' && *ps->p == '\n')) {
-            return fail(ps, quote == '`'  ? "unterminated raw quoted string"
+            return fail(ps, quote == '`'   ? "unterminated raw quoted string"
                             : quote == '"' ? "unterminated quoted string"
                                            : "unterminated character constant");
         }

@@ -15,18 +15,40 @@ static const struct {
     const char *name;
     enum gotmpl_shape shape;
 } shapes[] = {
-    {"Labels", SHAPE_MAP},       {"Annotations", SHAPE_MAP},  {"Options", SHAPE_MAP},
-    {"DriverOpts", SHAPE_MAP},   {"Networks", SHAPE_MAP},     {"Ports", SHAPE_MAP},
-    {"PortBindings", SHAPE_MAP}, {"ExposedPorts", SHAPE_MAP}, {"Volumes", SHAPE_MAP},
-    {"Sysctls", SHAPE_MAP},      {"Tmpfs", SHAPE_MAP},        {"StorageOpt", SHAPE_MAP},
-    {"Data", SHAPE_MAP},         {"Containers", SHAPE_MAP},   {"Details", SHAPE_MAP},
-    {"Attributes", SHAPE_MAP},   {"Runtimes", SHAPE_MAP},     {"IndexConfigs", SHAPE_MAP},
-    {"EndpointsConfig", SHAPE_MAP}, {"AuxiliaryAddresses", SHAPE_MAP}, {"Status", SHAPE_MAP},
-    {"Health", SHAPE_POINTER},   {"Healthcheck", SHAPE_POINTER}, {"IPAMConfig", SHAPE_POINTER},
-    {"Init", SHAPE_POINTER},     {"OomKillDisable", SHAPE_POINTER}, {"PidsLimit", SHAPE_POINTER},
-    {"MemorySwappiness", SHAPE_POINTER}, {"StopTimeout", SHAPE_POINTER},
-    {"SizeRw", SHAPE_POINTER},   {"SizeRootFs", SHAPE_POINTER}, {"UsageData", SHAPE_POINTER},
-    {"Descriptor", SHAPE_POINTER}, {"ImageManifestDescriptor", SHAPE_POINTER},
+    {"Labels", SHAPE_MAP},
+    {"Annotations", SHAPE_MAP},
+    {"Options", SHAPE_MAP},
+    {"DriverOpts", SHAPE_MAP},
+    {"Networks", SHAPE_MAP},
+    {"Ports", SHAPE_MAP},
+    {"PortBindings", SHAPE_MAP},
+    {"ExposedPorts", SHAPE_MAP},
+    {"Volumes", SHAPE_MAP},
+    {"Sysctls", SHAPE_MAP},
+    {"Tmpfs", SHAPE_MAP},
+    {"StorageOpt", SHAPE_MAP},
+    {"Data", SHAPE_MAP},
+    {"Containers", SHAPE_MAP},
+    {"Details", SHAPE_MAP},
+    {"Attributes", SHAPE_MAP},
+    {"Runtimes", SHAPE_MAP},
+    {"IndexConfigs", SHAPE_MAP},
+    {"EndpointsConfig", SHAPE_MAP},
+    {"AuxiliaryAddresses", SHAPE_MAP},
+    {"Status", SHAPE_MAP},
+    {"Health", SHAPE_POINTER},
+    {"Healthcheck", SHAPE_POINTER},
+    {"IPAMConfig", SHAPE_POINTER},
+    {"Init", SHAPE_POINTER},
+    {"OomKillDisable", SHAPE_POINTER},
+    {"PidsLimit", SHAPE_POINTER},
+    {"MemorySwappiness", SHAPE_POINTER},
+    {"StopTimeout", SHAPE_POINTER},
+    {"SizeRw", SHAPE_POINTER},
+    {"SizeRootFs", SHAPE_POINTER},
+    {"UsageData", SHAPE_POINTER},
+    {"Descriptor", SHAPE_POINTER},
+    {"ImageManifestDescriptor", SHAPE_POINTER},
 };
 
 /* Members that an answer leaves out when they are empty, where the typed value is there. */
@@ -266,8 +288,9 @@ void value_print(const struct value *v, struct buf *out) {
         break;
     case V_NULL:
         if (v->shape != SHAPE_TEXT)
-            buf_puts(out, v->shape == SHAPE_POINTER ? "<nil>" : v->shape == SHAPE_MAP ? "map[]"
-                                                                                      : "[]");
+            buf_puts(out, v->shape == SHAPE_POINTER ? "<nil>"
+                          : v->shape == SHAPE_MAP   ? "map[]"
+                                                    : "[]");
         break;
     case V_BOOL:
         buf_puts(out, v->number ? "true" : "false");

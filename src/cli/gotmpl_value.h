@@ -30,7 +30,7 @@ struct scratch {
     struct scratch_item *items;
 };
 
-const char *scratch_text(struct scratch *s, char *text);                           /* takes it */
+const char *scratch_text(struct scratch *s, char *text);                    /* takes it */
 struct json_object *scratch_json(struct scratch *s, struct json_object *o); /* takes it */
 void scratch_done(struct scratch *s);
 

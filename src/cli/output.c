@@ -304,8 +304,7 @@ void put_line(const char *fmt, ...) {
 char *time_ago(int64_t seconds) {
     char text[UNITS_TEXT_MAX];
 
-    return xasprintf("%s ago",
-                     units_human_duration(clock_real_ns() - seconds * NS_PER_SEC, text));
+    return xasprintf("%s ago", units_human_duration(clock_real_ns() - seconds * NS_PER_SEC, text));
 }
 
 char *time_local(int64_t seconds) {

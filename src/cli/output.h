@@ -38,7 +38,7 @@ struct list_output {
     struct gotmpl *template;
     bool is_table, is_json;
     struct json_object *extra; /* for the method, of the row that comes next; borrowed */
-    struct buf text; /* unaligned */
+    struct buf text;           /* unaligned */
 };
 /* ERR_INVALID for a template that does not parse. */
 int list_begin(struct list_output *l, const struct list_format *f, const char *format, bool quiet,

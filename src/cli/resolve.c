@@ -36,7 +36,7 @@ static int from_hosts(const char *name, unsigned port, struct sockaddr_storage *
     if (io_read_file_at(AT_FDCWD, "/etc/hosts", &text) < 0)
         return 0;
     lines = str_split(buf_str(&text), '\n');
-    strv_for_each(line, lines) {
+    strv_for_each (line, lines) {
         char *save = NULL, *address, *alias;
 
         line[strcspn(line, "#")] = '\0';
@@ -86,6 +86,6 @@ int resolve_host(const char *name, unsigned port, struct sockaddr_storage addr[R
     if (n == 0)
         n = from_dns(name, T_AAAA, port, addr, RESOLVE_MAX);
     return n > 0 ? n
-                 : err_set(e, ERR_NOT_FOUND, "error during connect: dial tcp: lookup %s: no such host",
-                           name);
+                 : err_set(e, ERR_NOT_FOUND,
+                           "error during connect: dial tcp: lookup %s: no such host", name);
 }

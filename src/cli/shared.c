@@ -83,7 +83,7 @@ char *filters_json(char *const *filters) {
     all = json_object_new_object();
     sorted = strv_dup(filters); /* Go prints maps in order */
     qsort(sorted, strv_len(sorted), sizeof *sorted, compare_text);
-    strv_for_each(f, sorted) {
+    strv_for_each (f, sorted) {
         const char *value = strchr(f, '=');
         auto_free char *name = xstrndup(f, strcspn(f, "="));
 

@@ -52,7 +52,7 @@ int detach_keys_parse(const char *text, struct detach_keys *ret, struct err *e) 
     auto_strv parts = str_split(*text ? text : "ctrl-p,ctrl-q", ',');
     struct detach_keys k = {.count = 0};
 
-    strv_for_each(part, parts) {
+    strv_for_each (part, parts) {
         const char *letter = str_after(part, "ctrl-");
         unsigned char code;
 
@@ -280,8 +280,8 @@ static int read_input(struct stream *s, struct input *in, struct err *e) {
 }
 
 static void send_input(struct stream *s, struct input *in) {
-    ssize_t n = send(s->fd, in->pending + in->begin, in->end - in->begin,
-                     MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n =
+        send(s->fd, in->pending + in->begin, in->end - in->begin, MSG_NOSIGNAL | MSG_DONTWAIT);
 
     if (n > 0)
         in->begin += (size_t)n;

@@ -35,8 +35,9 @@ int query_add_time(struct buf *query, const char *name, const char *value, struc
     if (str_empty(value))
         return 0;
     if (time_parse_filter(value, clock_real_ns(), &ns) < 0)
-        return err_set(e, ERR_INVALID, "invalid value for \"%s\": failed to parse value as time or "
-                                       "duration: \"%s\"",
+        return err_set(e, ERR_INVALID,
+                       "invalid value for \"%s\": failed to parse value as time or "
+                       "duration: \"%s\"",
                        name, value);
     if (strchr(value, '-') && strlen(value) >= 10 && duration_parse(value, &ignored) < 0 &&
         !has_offset(value))

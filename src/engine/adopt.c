@@ -25,7 +25,8 @@
 
 #define GREETING_MS 5000
 
-/* ---- records ----------------------------------------------------------------------------------- */
+/* ---- records -----------------------------------------------------------------------------------
+ */
 static void claim_volumes(struct container *c) {
     for (size_t i = 0; i < c->rec.mounts.count; i++) {
         const struct mount_point *m = field_array_at(&c->rec.mounts, struct mount_point, i);
@@ -72,7 +73,8 @@ static int load_one(void *arg, const char *id, const char *doc) {
     }
     c->committed = true;
     map_put(&eng->containers, c->rec.id, c);
-    if (map_get(&eng->names, c->rec.name)) /* cannot happen; a second owner must not hide the first */
+    if (map_get(&eng->names,
+                c->rec.name)) /* cannot happen; a second owner must not hide the first */
         log_error("two containers have one name", "name", c->rec.name);
     else
         map_put(&eng->names, c->rec.name, c);
@@ -80,7 +82,8 @@ static int load_one(void *arg, const char *id, const char *doc) {
     return 0;
 }
 
-/* ---- processes --------------------------------------------------------------------------------- */
+/* ---- processes ---------------------------------------------------------------------------------
+ */
 /* Waits for the greeting of a monitor: STATUS with the pidfd. */
 static int greet(int fd, struct monitor_started *ret) {
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -110,8 +113,8 @@ static void adopt_network(struct container *c) {
     auto_err e = ERR_INIT;
 
     if (c->rec.net.address && network_adopt(c->engine->network, &ep, &e) < 0)
-        log_warn("the address of a running container could not be reserved", "container",
-                 c->rec.id, "error", err_msg(&e));
+        log_warn("the address of a running container could not be reserved", "container", c->rec.id,
+                 "error", err_msg(&e));
 }
 
 /* The process has ended, or must: nothing runs without a monitor. */
@@ -232,7 +235,8 @@ static void adopt_one(struct container *c) {
     c->engine->stopping = false;
 }
 
-/* ---- what nobody owns ---------------------------------------------------------------------------- */
+/* ---- what nobody owns
+ * ---------------------------------------------------------------------------- */
 static void drop_orphans(struct engine *eng, const char *parent, bool trash) {
     DIR *d = opendir(parent);
     struct dirent *de;
@@ -278,7 +282,7 @@ int engine_adopt(struct engine *eng, struct err *e) {
 
     if (r < 0)
         return r;
-    map_for_each(it, &eng->containers)
+    map_for_each (it, &eng->containers)
         adopt_one(it->value);
     drop_orphans(eng, state, false);
     drop_orphans(eng, data, true);
@@ -302,9 +306,9 @@ void engine_adopt_finish(struct engine *eng) {
     size_t n = 0;
     auto_strv ids = NULL;
 
-    map_for_each(it, &eng->containers)
+    map_for_each (it, &eng->containers)
         strv_add(&ids, it->key);
-    strv_for_each(id, ids) {
+    strv_for_each (id, ids) {
         struct container *c = map_get(&eng->containers, id);
         struct remove_options all = {.force = true, .volumes = true};
 
@@ -313,8 +317,7 @@ void engine_adopt_finish(struct engine *eng) {
         c->rec.restarting = false;
         if (c->rec.host.auto_remove && c->rec.has_been_started && !c->removing) {
             container_remove(c, all, gone, xstrdup(id));
-        } else if (c->rec.has_been_started &&
-                   container_should_restart(c, c->rec.exit_code, true)) {
+        } else if (c->rec.has_been_started && container_should_restart(c, c->rec.exit_code, true)) {
             container_start(c, restarted, xstrdup(id));
             n++;
         }

@@ -22,7 +22,7 @@ static bool is_our_socket(const struct engine *eng, const char *path, gid_t *ret
 
     if (stat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
         return false;
-    strv_for_each(label, eng->listeners) {
+    strv_for_each (label, eng->listeners) {
         const char *listener = str_after(label, "unix://");
 
         if (listener && stat(listener, &ours) == 0 && ours.st_dev == st.st_dev &&

@@ -41,7 +41,7 @@ void container_attach(struct container *c, struct attach_request *a) {
             container_event(c, "attach", NULL);
         return;
     }
-    list_for_each(p, &c->pending, node)
+    list_for_each (p, &c->pending, node)
         n++;
     if (n >= PENDING_MAX) {
         attach_request_drop(a);
@@ -57,7 +57,7 @@ void container_attach(struct container *c, struct attach_request *a) {
 void container_attach_flush(struct container *c) {
     struct pending_attach *p, *tmp;
 
-    list_for_each_safe(p, tmp, &c->pending, node) {
+    list_for_each_safe (p, tmp, &c->pending, node) {
         (void)attach_request_send(c->link, ++c->next_client,
                                   &p->request); /* a lost monitor is reported by its link */
         list_remove(&p->node);
@@ -68,7 +68,7 @@ void container_attach_flush(struct container *c) {
 void container_attach_drop(struct container *c) {
     struct pending_attach *p, *tmp;
 
-    list_for_each_safe(p, tmp, &c->pending, node) {
+    list_for_each_safe (p, tmp, &c->pending, node) {
         attach_request_drop(&p->request);
         list_remove(&p->node);
         free(p);
@@ -117,7 +117,7 @@ int detach_keys_parse(const char *s, char out[static 32], size_t *ret_len, struc
     char bytes[32];
     size_t n = 0;
 
-    strv_for_each(key, keys) {
+    strv_for_each (key, keys) {
         if (n == sizeof bytes || one_key(key, &bytes[n]) < 0)
             return err_set(e, ERR_INVALID, "Invalid escape keys (%s) provided", s);
         n++;

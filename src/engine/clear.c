@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What a monitor did not see to the end: processes are killed and their control groups removed. On a
- * worker, because it may take a while: a dead process of a container holds its groups until its
+ * What a monitor did not see to the end: processes are killed and their control groups removed. On
+ * a worker, because it may take a while: a dead process of a container holds its groups until its
  * parent has taken its status, and the parent of one whose monitor was killed is the host's init.
  */
 #include <stdio.h>

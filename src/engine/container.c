@@ -113,7 +113,7 @@ struct container *container_find(struct engine *eng, const char *ref, struct err
         if (c && c->committed)
             return c;
         if (str_is_hex(ref) && strlen(ref) < ID_LEN)
-            map_for_each(it, &eng->containers) {
+            map_for_each (it, &eng->containers) {
                 if (!has_id_prefix(it->value, ref))
                     continue;
                 if (!((struct container *)it->value)->committed)
@@ -209,7 +209,8 @@ int container_rename(struct container *c, const char *name, struct err *e) {
     if (!*name)
         return err_set(e, ERR_INVALID, "Neither old nor new names may be empty");
     if (str_eq(name, c->rec.name))
-        return err_set(e, ERR_INVALID, "Renaming a container with the same name as its current name");
+        return err_set(e, ERR_INVALID,
+                       "Renaming a container with the same name as its current name");
     if (!container_name_is_valid(name))
         return err_set(e, ERR_INVALID,
                        "Error when allocating new name: Invalid container name (/%s), only "
@@ -282,7 +283,8 @@ static void run_one(void *arg) {
     struct container *c = map_get(&s->engine->containers, s->id);
     struct transition *t;
 
-    if (!c || c->starting || c->clearing || !(t = list_first(&c->transitions, struct transition, node))) {
+    if (!c || c->starting || c->clearing ||
+        !(t = list_first(&c->transitions, struct transition, node))) {
         free(s);
         return;
     }

@@ -45,21 +45,21 @@ struct container_record {
     struct field_array mounts; /* struct mount_point */
     char **diff_ids;           /* of the image's layers, bottom first: they outlive its tags */
     char *image_platform;
-    char *networking;          /* NetworkingConfig of the create body, JSON text, or NULL */
+    char *networking; /* NetworkingConfig of the create body, JSON text, or NULL */
     /* state */
     bool held; /* paused by us, for a commit: a daemon that dies meanwhile must not leave it so */
     bool running, paused, restarting, dead, oom_killed, manually_stopped, has_been_started;
-    bool userns;               /* runs in a user namespace of its own */
+    bool userns; /* runs in a user namespace of its own */
     int64_t pid, start_time, exit_code, restart_count;
     int64_t idmap_base;
     char *error;
-    char *joined_userns;       /* id of the container whose user namespace it is in, or NULL */
+    char *joined_userns; /* id of the container whose user namespace it is in, or NULL */
     struct container_net net;
-    char **warnings;           /* of create, for inspect and logs */
+    char **warnings; /* of create, for inspect and logs */
 };
 extern const struct field_table container_record_table;
-/* The part of it that a start decides, kept as <state dir>/runtime: a daemon that dies before it has
- * recorded the start leaves it to the next one there. */
+/* The part of it that a start decides, kept as <state dir>/runtime: a daemon that dies before it
+ * has recorded the start leaves it to the next one there. */
 extern const struct field_table container_runtime_table;
 
 struct health;
@@ -70,34 +70,34 @@ typedef void container_done(void *arg, struct err *e); /* e: class ERR_NONE on s
 struct container {
     struct engine *engine;
     struct container_record rec;
-    bool removing;      /* shown as a state; start and exec are refused */
-    bool keep;          /* `restart` of a --rm container: its exit does not remove it */
-    bool starting;      /* between the spawner request and its answer */
-    bool start_repeated; /* ... which is the second one of this start */
-    bool start_watched;  /* ... and clients were handed over with it */
-    unsigned spawner;    /* the one that has it */
-    bool clearing;      /* its last processes and groups are on their way out */
+    bool removing;           /* shown as a state; start and exec are refused */
+    bool keep;               /* `restart` of a --rm container: its exit does not remove it */
+    bool starting;           /* between the spawner request and its answer */
+    bool start_repeated;     /* ... which is the second one of this start */
+    bool start_watched;      /* ... and clients were handed over with it */
+    unsigned spawner;        /* the one that has it */
+    bool clearing;           /* its last processes and groups are on their way out */
     struct monitor_exit end; /* what is recorded when they are gone */
-    bool committed;     /* the first database write is through */
-    int pidfd;          /* of init while it runs, -1 otherwise */
+    bool committed;          /* the first database write is through */
+    int pidfd;               /* of init while it runs, -1 otherwise */
     struct monitor_link *link;
-    struct list waiters;        /* struct container_wait */
-    struct list pending;        /* struct pending_attach: clients before the start */
-    struct list transitions;    /* calls that wait for `starting` to end */
-    struct list endings;        /* struct ending: stops, kills and restarts under way (stop.c) */
+    struct list waiters;     /* struct container_wait */
+    struct list pending;     /* struct pending_attach: clients before the start */
+    struct list transitions; /* calls that wait for `starting` to end */
+    struct list endings;     /* struct ending: stops, kills and restarts under way (stop.c) */
     uint64_t next_client;
-    container_done *started;    /* of the start under way */
+    container_done *started; /* of the start under way */
     void *started_arg;
     struct loop_timer *restart_timer, *compress_timer;
     unsigned restart_delay_ms;
     struct health *health;
-    struct list ended;          /* descriptors of log followers (wait.c) */
+    struct list ended; /* descriptors of log followers (wait.c) */
 };
 
 /* ---- look-up -------------------------------------------------------------------------------- */
 /* By full id, name (with or without slash), or unique id prefix; not while it is being created: its
- * name is taken then, but there is nothing yet that one could act on. ERR_NOT_FOUND "No such container:
- * X", ERR_INVALID for an ambiguous prefix. */
+ * name is taken then, but there is nothing yet that one could act on. ERR_NOT_FOUND "No such
+ * container: X", ERR_INVALID for an ambiguous prefix. */
 struct container *container_find(struct engine *eng, const char *ref, struct err *e);
 const char *container_status(const struct container *c); /* "created", "running", ... */
 /* Running in the sense of the API: a container that waits for its restart counts. */
@@ -105,7 +105,7 @@ bool container_is_running(const struct container *c);
 char *container_dir(const struct container *c);       /* <data>/containers/<id> */
 char *container_state_dir(const struct container *c); /* <exec>/containers/<id> */
 char *container_log_path(const struct container *c);
-char *container_cgroup(const struct container *c);    /* "/docker/<id>" */
+char *container_cgroup(const struct container *c); /* "/docker/<id>" */
 
 /* Writes the record. done (may be NULL) when it is in the database. */
 void container_save(struct container *c, void (*done)(void *arg, int r), void *arg);
@@ -145,8 +145,8 @@ void container_drop_endings(struct container *c);
 void container_kill(struct container *c, const char *signal, container_done *done, void *arg);
 int container_pause(struct container *c, struct err *e);
 int container_unpause(struct container *c, struct err *e);
-/* After a daemon died: the processes are as the record says, which it wrote before or after it froze
- * or thawed them. */
+/* After a daemon died: the processes are as the record says, which it wrote before or after it
+ * froze or thawed them. */
 void container_adopt_pause(struct container *c);
 struct remove_options {
     bool force, volumes;
@@ -193,17 +193,18 @@ void container_attach(struct container *c, struct attach_request *a);
 /* The same on any monitor's link (exec). */
 int attach_request_send(struct monitor_link *link, uint64_t client, struct attach_request *a);
 int container_resize(struct container *c, int rows, int cols, struct err *e);
-void container_attach_flush(struct container *c);   /* after the spawner request */
+void container_attach_flush(struct container *c); /* after the spawner request */
 void container_attach_client_end(struct container *c, uint64_t client, bool detached);
-void container_attach_drop(struct container *c);    /* closes pending clients */
+void container_attach_drop(struct container *c); /* closes pending clients */
 /* "ctrl-p,ctrl-q" -> bytes. ERR_INVALID in Docker's words. NULL or "": the default. */
 int detach_keys_parse(const char *s, char out[static 32], size_t *ret_len, struct err *e);
 
-/* ---- between the files above ------------------------------------------------------------------ */
+/* ---- between the files above ------------------------------------------------------------------
+ */
 extern const struct monitor_events container_monitor_events; /* arg: struct container * */
 /* The process has ended (or never was): state, event, waiters, restart policy. */
 void container_on_exit(struct container *c, const struct monitor_exit *x);
-void container_end_cleared(struct container *c); /* records c->end */
+void container_end_cleared(struct container *c);     /* records c->end */
 void container_release_runtime(struct container *c); /* address, id range, pidfd, link */
 /* Runs fn(c, arg) when no start is under way. */
 void container_when_settled(struct container *c, void (*fn)(struct container *c, void *arg),

@@ -31,7 +31,7 @@ struct creation {
     char **diff_ids;
     struct seed {
         char *mountpoint, *destination;
-    } *seeds;
+    } * seeds;
     size_t seed_count;
     struct err error;
 };
@@ -95,7 +95,8 @@ static void saved(void *arg, int r) {
     finish(x, &e);
 }
 
-/* ---- worker: the chain's fix-up layer, and volumes seeded from the image ------------------------ */
+/* ---- worker: the chain's fix-up layer, and volumes seeded from the image ------------------------
+ */
 static int seed_volumes(struct creation *x, char *const *lower, struct err *e) {
     struct overlay_options o = {.lower = lower};
     auto_fd root = -1;
@@ -138,7 +139,8 @@ static void prepare_done(void *arg, int r) {
     container_save(x->c, saved, x);
 }
 
-/* ---- loop -------------------------------------------------------------------------------------- */
+/* ---- loop --------------------------------------------------------------------------------------
+ */
 static int choose_name(struct engine *eng, const char *name, char **ret, struct err *e) {
     struct container *other;
 
@@ -171,8 +173,7 @@ static int choose_name(struct engine *eng, const char *name, char **ret, struct 
     return 0;
 }
 
-static int find_mounts(void *arg, const char *name, const struct field_array **ret,
-                       struct err *e) {
+static int find_mounts(void *arg, const char *name, const struct field_array **ret, struct err *e) {
     auto_err missing = ERR_INIT;
     struct container *c = container_find(arg, name, &missing);
 
@@ -280,8 +281,8 @@ static int fill(struct creation *x, struct create_body *body, struct image *imag
     if (r == 0)
         r = check_joined(x->engine, rec->host.pid_mode, e);
     if (r == 0)
-        r = mounts_plan(&rec->config, &rec->host, &from, x->engine->options.data_root,
-                        &rec->mounts, e);
+        r = mounts_plan(&rec->config, &rec->host, &from, x->engine->options.data_root, &rec->mounts,
+                        e);
     if (r < 0)
         return r;
     if (mode_is_host(rec->host.network_mode) || mode_is_host(rec->host.uts_mode))

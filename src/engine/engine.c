@@ -24,7 +24,8 @@
 
 #define NETWORK_PAUSE_MS 1000 /* rules that were removed come back within a second */
 
-/* ---- background jobs ----------------------------------------------------------------------------- */
+/* ---- background jobs
+ * ----------------------------------------------------------------------------- */
 static int empty_trash(struct job *j, void *arg) {
     struct engine *eng = arg;
 
@@ -75,7 +76,8 @@ void engine_sync_layers(struct engine *eng) {
     job_start(eng->loop, JOB_SHORT, sync_layers, sync_done, eng);
 }
 
-/* ---- start ------------------------------------------------------------------------------------- */
+/* ---- start -------------------------------------------------------------------------------------
+ */
 /* One daemon a data root. The lock lives as long as the process. */
 static int lock_root(struct engine *eng, struct err *e) {
     int fd = openat(data_root_fd(eng->data_root), "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -160,7 +162,7 @@ static int open_parts(struct engine *eng, struct err *e) {
 static void on_caught_up(void *arg) {
     struct engine *eng = arg;
 
-    map_for_each(it, &eng->containers) {
+    map_for_each (it, &eng->containers) {
         const struct container *c = it->value;
         auto_free char *dir = container_state_dir(c);
 
@@ -185,8 +187,7 @@ static void on_network(void *arg, unsigned events) {
         return;
     /* Two daemons with one table would take each other's rules away as fast as they can. */
     loop_fd_set(eng->network_watch, 0);
-    eng->network_pause =
-        loop_timer_new(eng->loop, NETWORK_PAUSE_MS, 0, on_network_pause_end, eng);
+    eng->network_pause = loop_timer_new(eng->loop, NETWORK_PAUSE_MS, 0, on_network_pause_end, eng);
 }
 
 int engine_open(struct loop *l, struct engine_options *options, struct engine **ret,
@@ -228,8 +229,7 @@ int engine_open(struct loop *l, struct engine_options *options, struct engine **
         return r;
     }
     if (network_fd(eng->network) >= 0)
-        eng->network_watch =
-            loop_fd_new(l, network_fd(eng->network), LOOP_READ, on_network, eng);
+        eng->network_watch = loop_fd_new(l, network_fd(eng->network), LOOP_READ, on_network, eng);
     (void)layer_store_collect(eng->layers); /* the number is of no interest */
     engine_empty_trash(eng);
     *ret = eng;
@@ -237,11 +237,11 @@ int engine_open(struct loop *l, struct engine_options *options, struct engine **
 }
 
 static void options_done(struct engine_options *o) {
-    char **strings[] = {&o->data_root,       &o->exec_root,   &o->default_ipc_mode, &o->cgroup_parent,
-                        &o->libexec,         &o->name,        &o->cors_origin, &o->idmap_dir,
-                        &o->init_path,       &o->log_driver,  &o->seccomp_profile,
-                        &o->userns_remap,    &o->net.bridge,  &o->net.bip,     &o->net.fixed_cidr,
-                        &o->net.gateway,     &o->net.table};
+    char **strings[] = {&o->data_root,  &o->exec_root,  &o->default_ipc_mode, &o->cgroup_parent,
+                        &o->libexec,    &o->name,       &o->cors_origin,      &o->idmap_dir,
+                        &o->init_path,  &o->log_driver, &o->seccomp_profile,  &o->userns_remap,
+                        &o->net.bridge, &o->net.bip,    &o->net.fixed_cidr,   &o->net.gateway,
+                        &o->net.table};
 
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free(*strings[i]);
@@ -263,12 +263,12 @@ void engine_close(struct engine *eng) {
     /* What has been written is still told to those who wait for it. */
     while (eng->store && store_settle(eng->store))
         loop_drain(eng->loop);
-    map_for_each(it, &eng->execs) {
+    map_for_each (it, &eng->execs) {
         struct exec *x = it->value;
 
         x->on_exit = NULL;
     }
-    map_for_each(it, &eng->containers)
+    map_for_each (it, &eng->containers)
         exec_drop_all(it->value);
     map_clear(&eng->containers, free_container);
     map_done(&eng->names);
@@ -295,7 +295,8 @@ void engine_close(struct engine *eng) {
     free(eng);
 }
 
-/* ---- stop -------------------------------------------------------------------------------------- */
+/* ---- stop --------------------------------------------------------------------------------------
+ */
 struct shutdown {
     struct engine *engine;
     unsigned left;
@@ -334,7 +335,7 @@ static void shutdown_timeout(void *arg) {
     loop_timer_free(s->timer);
     s->timer = NULL;
     s->left++; /* ours again: the last one may end here */
-    map_for_each(it, &s->engine->containers)
+    map_for_each (it, &s->engine->containers)
         container_hurry(it->value);
     if (--s->left == 0)
         shutdown_end(s);
@@ -346,7 +347,7 @@ static int shutdown_grace(const struct engine *eng) {
     const int extra = 5;
     int grace = eng->options.shutdown_timeout;
 
-    map_for_each(it, &eng->containers) {
+    map_for_each (it, &eng->containers) {
         const struct container *c = it->value;
         const struct opt_int *own = &c->rec.config.stop_timeout;
 
@@ -366,7 +367,7 @@ void engine_shutdown(struct engine *eng, void (*done)(void *arg), void *arg) {
     auto_strv ids = NULL;
 
     eng->stopping = true;
-    map_for_each(it, &eng->containers) {
+    map_for_each (it, &eng->containers) {
         struct container *c = it->value;
 
         loop_timer_free(c->restart_timer);
@@ -385,7 +386,7 @@ void engine_shutdown(struct engine *eng, void (*done)(void *arg), void *arg) {
     s->left = 1; /* ours, so that the last stop does not end it before all were asked */
     if (grace >= 0)
         s->timer = loop_timer_new(eng->loop, (uint64_t)grace * 1000, 0, shutdown_timeout, s);
-    strv_for_each(id, ids) {
+    strv_for_each (id, ids) {
         struct container *c = map_get(&eng->containers, id);
 
         if (!c)

@@ -35,9 +35,9 @@ struct engine_options {
     int64_t shutdown_timeout, shm_size;
     bool live_restore, debug, docker_compat, userns_refuse, no_new_privileges, experimental,
         default_init;
-    char *seccomp_profile; /* path, "unconfined", or NULL for the default */
+    char *seccomp_profile;  /* path, "unconfined", or NULL for the default */
     char *default_ipc_mode; /* NULL: "private" */
-    char *userns_remap;    /* "": a range a container; "host": user namespaces off by default */
+    char *userns_remap;     /* "": a range a container; "host": user namespaces off by default */
 };
 
 struct exec;
@@ -61,22 +61,21 @@ struct engine {
     struct lsm_host lsm;
     struct spawner_link *spawner;
     struct http_server *server; /* for sockets made for containers; NULL before it listens */
-    struct map containers;     /* id -> struct container */
-    struct map names;          /* name without slash -> struct container */
-    struct map execs;          /* id -> struct exec */
-    struct map ready_chains;   /* chain ids whose fix-up layer is known: starts need no worker */
-    char **listeners;          /* "-H" values served, for /info */
-    char *id;                  /* of this engine, kept in the data root */
+    struct map containers;      /* id -> struct container */
+    struct map names;           /* name without slash -> struct container */
+    struct map execs;           /* id -> struct exec */
+    struct map ready_chains;    /* chain ids whose fix-up layer is known: starts need no worker */
+    char **listeners;           /* "-H" values served, for /info */
+    char *id;                   /* of this engine, kept in the data root */
     int64_t started_ns;
-    int lock_fd;               /* of the data root */
+    int lock_fd; /* of the data root */
     struct loop_fd *network_watch;
     struct loop_timer *network_pause;
     bool stopping, syncing, cleaning, clean_again;
 };
 
 /* Opens the data root, loads the state, adopts running containers, starts the spawner. */
-int engine_open(struct loop *l, struct engine_options *options, struct engine **ret,
-                struct err *e);
+int engine_open(struct loop *l, struct engine_options *options, struct engine **ret, struct err *e);
 /* Closes without touching the containers: they belong to their monitors. */
 void engine_close(struct engine *eng);
 /* dockerd's SIGTERM: stops all containers unless live-restore is on, then done(arg). */

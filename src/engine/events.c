@@ -31,8 +31,8 @@ struct events_subscriber {
 };
 
 const char *const events_filter_keys[] = {
-    "config", "container", "daemon", "event",  "id",    "image", "label", "name",
-    "network", "node",     "plugin", "scope",  "secret", "service", "type", "volume", NULL};
+    "config", "container", "daemon", "event",  "id",      "image", "label",  "name", "network",
+    "node",   "plugin",    "scope",  "secret", "service", "type",  "volume", NULL};
 
 struct events *events_new(struct store *store) {
     struct events *ev = xnew(struct events);
@@ -57,7 +57,7 @@ void events_free(struct events *ev) {
 
     if (!ev)
         return;
-    list_for_each_safe(s, tmp, &ev->subscribers, node)
+    list_for_each_safe (s, tmp, &ev->subscribers, node)
         subscriber_free(s);
     free(ev);
 }
@@ -79,7 +79,7 @@ static bool matches_actor(const struct filters *f, const char *key, const struct
         return !filters_has(f, key);
     if (!str_eq(v->type, key))
         return false;
-    strv_for_each(want, values)
+    strv_for_each (want, values)
         if (str_eq(want, v->id) || str_eq(want, v->name) || str_starts(v->id, want))
             return true;
     return false;
@@ -91,7 +91,7 @@ static bool matches_image(const struct filters *f, const struct view *v) {
 
     if (!values)
         return !filters_has(f, "image");
-    strv_for_each(want, values) {
+    strv_for_each (want, values) {
         const char *names[] = {str_eq(v->type, "image") ? v->id : NULL,
                                str_eq(v->type, "image") ? v->name : v->image};
 
@@ -116,7 +116,7 @@ static bool matches_action(const struct filters *f, const struct view *v) {
 
     if (!values)
         return true;
-    strv_for_each(want, values) {
+    strv_for_each (want, values) {
         const char *rest = str_after(v->action, want);
 
         /* "exec_create: sh -c ..." matches exec_create; "health_status" its two kinds. */
@@ -176,8 +176,7 @@ void events_publish(struct events *ev, const char *type, const char *action, con
     jw_kstr(&w, "ID", actor_id);
     jw_key(&w, "Attributes");
     jw_object(&w);
-    strmap_for_each(a, &attrs)
-        jw_kstr(&w, a->key, a->value);
+    strmap_for_each(a, &attrs) jw_kstr(&w, a->key, a->value);
     jw_end_object(&w);
     jw_end_object(&w);
     jw_kstr(&w, "scope", "local");
@@ -186,7 +185,7 @@ void events_publish(struct events *ev, const char *type, const char *action, con
     jw_end_object(&w);
     store_txn_event(t, now, buf_str(&b));
     store_commit(ev->store, t, NULL, NULL);
-    list_for_each_safe(s, tmp, &ev->subscribers, node)
+    list_for_each_safe (s, tmp, &ev->subscribers, node)
         if (!s->cancelled && (s->until_ns == 0 || now <= s->until_ns) && matches(&s->filters, &v))
             deliver(s, buf_str(&b));
     strmap_done(&attrs);
@@ -240,7 +239,7 @@ static void on_stored_end(void *arg) {
 
     /* Still `replaying` here: a callback that cancels must not free s under us. */
     if (!s->cancelled)
-        strv_for_each(json, s->held)
+        strv_for_each (json, s->held)
             if (!s->cancelled)
                 s->each(s->arg, json);
     s->held = strv_free(s->held);

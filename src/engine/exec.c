@@ -62,8 +62,7 @@ static char *command_text(const struct exec *x) {
 static void event(struct exec *x, const char *action, bool with_command, const char *exit_code) {
     struct container *c = map_get(&x->engine->containers, x->container_id);
     auto_free char *command = command_text(x);
-    auto_free char *full =
-        with_command ? xasprintf("%s: %s", action, command) : xstrdup(action);
+    auto_free char *full = with_command ? xasprintf("%s: %s", action, command) : xstrdup(action);
 
     if (!c)
         return;
@@ -84,8 +83,8 @@ int exec_create(struct container *c, const char *name, struct exec_config *confi
     if (!c->rec.running || c->removing)
         return err_set(e, ERR_CONFLICT, "Container %s is not running", c->rec.id);
     if (c->rec.paused)
-        return err_set(e, ERR_CONFLICT,
-                       "Container %s is paused, unpause the container before exec", name);
+        return err_set(e, ERR_CONFLICT, "Container %s is paused, unpause the container before exec",
+                       name);
     if (strv_len(config->cmd) == 0)
         return err_set(e, ERR_INVALID, "No exec command specified");
     if (c->engine->execs.count >= EXECS_MAX)
@@ -118,7 +117,8 @@ static void forget(void *arg) {
     exec_free(x);
 }
 
-/* ---- what the exec's monitor tells -------------------------------------------------------------- */
+/* ---- what the exec's monitor tells --------------------------------------------------------------
+ */
 static void ended(struct exec *x, int64_t code) {
     auto_free char *dir = state_dir(x);
     void (*cb)(void *, int64_t) = x->on_exit;
@@ -221,7 +221,8 @@ static const struct monitor_events exec_monitor_events = {
     .closed = on_closed,
 };
 
-/* ---- start ------------------------------------------------------------------------------------- */
+/* ---- start -------------------------------------------------------------------------------------
+ */
 static int fill_process(struct exec *x, struct container *c, struct rt_request *q, int rows,
                         int cols, struct err *e) {
     struct oci_process *p = &q->spec.process;
@@ -238,7 +239,7 @@ static int fill_process(struct exec *x, struct container *c, struct rt_request *
     h.privileged = h.privileged || x->config.privileged;
     p->args = strv_dup(x->config.cmd);
     p->env = spec_environment(c->rec.config.env, c->rec.config.hostname, x->config.tty);
-    strv_for_each(assignment, x->config.env)
+    strv_for_each (assignment, x->config.env)
         env_put(&p->env, assignment);
     if (!str_empty(x->config.working_dir))
         cwd = x->config.working_dir;
@@ -297,8 +298,7 @@ static int spawn(struct exec *x, struct container *c, const struct exec_start_op
     q.mknod_notify = c->rec.idmap_base != 0;
     str_set(&q.spec.lin.cgroups_path, cgroup);
     if (c->rec.idmap_base) {
-        struct spec_facts f = {.idmap_base = (uint32_t)c->rec.idmap_base,
-                               .idmap_size = IDMAP_SIZE};
+        struct spec_facts f = {.idmap_base = (uint32_t)c->rec.idmap_base, .idmap_size = IDMAP_SIZE};
         auto_free uint32_t *extra = NULL;
 
         spec_extra_ids(c->rec.config.user, c->rec.host.group_add, IDMAP_SIZE, &extra,
@@ -334,8 +334,8 @@ int exec_check_start(struct exec *x, struct err *e) {
     if (!c || !c->rec.running)
         return err_set(e, ERR_CONFLICT, "Container %s is not running", x->container_id);
     if (c->rec.paused)
-        return err_set(e, ERR_CONFLICT,
-                       "Container %s is paused, unpause the container before exec", c->rec.id);
+        return err_set(e, ERR_CONFLICT, "Container %s is paused, unpause the container before exec",
+                       c->rec.id);
     return 0;
 }
 
@@ -398,7 +398,7 @@ void exec_abandon(struct exec *x) {
 }
 
 void exec_drop_all(struct container *c) {
-    map_for_each(it, &c->engine->execs) {
+    map_for_each (it, &c->engine->execs) {
         struct exec *x = it->value;
         void (*cb)(void *, int64_t);
 
@@ -418,7 +418,7 @@ char **exec_ids(const struct container *c) {
 
     if (!c->rec.running)
         return NULL; /* what was created and never started is of no use any more */
-    map_for_each(it, &c->engine->execs) {
+    map_for_each (it, &c->engine->execs) {
         const struct exec *x = it->value;
 
         if (str_eq(x->container_id, c->rec.id) && (x->running || !x->has_exit))

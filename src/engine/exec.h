@@ -48,7 +48,7 @@ int exec_check_start(struct exec *x, struct err *e);
 
 struct exec_start_options {
     bool detach, tty;
-    int rows, cols;              /* 0: unknown */
+    int rows, cols;               /* 0: unknown */
     struct attach_request attach; /* fd -1 when detached; moved in any case */
 };
 /* done when the process runs (or could not be started). */

@@ -35,8 +35,7 @@ bool container_should_restart(const struct container *c, int64_t exit_code, bool
 
 static void removed(void *arg, struct err *e) {
     if (e->class != ERR_NONE)
-        log_error("cannot remove a container after its end", "container", arg, "error",
-                  err_msg(e));
+        log_error("cannot remove a container after its end", "container", arg, "error", err_msg(e));
     free(arg);
 }
 
@@ -59,16 +58,14 @@ static void on_restart_timer(void *arg) {
 }
 
 void container_schedule_restart(struct container *c) {
-    if (c->restart_delay_ms == 0 ||
-        c->rec.finished_ns - c->rec.started_ns > RESTART_RESET_NS)
+    if (c->restart_delay_ms == 0 || c->rec.finished_ns - c->rec.started_ns > RESTART_RESET_NS)
         c->restart_delay_ms = RESTART_DELAY_MIN_MS;
     else
         c->restart_delay_ms *= 2;
     if (c->restart_delay_ms > RESTART_DELAY_MAX_MS)
         c->restart_delay_ms = RESTART_DELAY_MAX_MS;
     c->rec.restarting = true;
-    c->restart_timer =
-        loop_timer_new(c->engine->loop, c->restart_delay_ms, 0, on_restart_timer, c);
+    c->restart_timer = loop_timer_new(c->engine->loop, c->restart_delay_ms, 0, on_restart_timer, c);
 }
 
 /* Containers that have joined namespaces share the range, and any of them may be the last. */
@@ -76,7 +73,7 @@ static void release_ids(const struct container *c, const char *state_dir) {
     const struct container *heir = NULL;
     uint32_t base = (uint32_t)c->rec.idmap_base;
 
-    map_for_each(entry, &c->engine->containers) {
+    map_for_each (entry, &c->engine->containers) {
         const struct container *other = entry->value;
 
         if (other != c && other->rec.idmap_base == c->rec.idmap_base)
@@ -165,8 +162,7 @@ void container_on_exit(struct container *c, const struct monitor_exit *x) {
     c->rec.exit_code = x->status;
     c->rec.oom_killed = x->oom;
     c->rec.finished_ns = x->time_ns;
-    again = !c->removing && !c->engine->stopping &&
-            container_should_restart(c, x->status, false);
+    again = !c->removing && !c->engine->stopping && container_should_restart(c, x->status, false);
     if (again)
         container_schedule_restart(c);
     save_exit(c);
@@ -196,7 +192,8 @@ void container_on_exit(struct container *c, const struct monitor_exit *x) {
     }
 }
 
-/* ---- what the monitor tells ------------------------------------------------------------------- */
+/* ---- what the monitor tells -------------------------------------------------------------------
+ */
 static void on_exited(void *arg, const struct monitor_exit *x) {
     struct container *c = arg;
 

@@ -122,7 +122,7 @@ bool filters_match(const struct filters *f, const char *key, const char *s) {
 
     if (filters_exact(f, key, s))
         return true;
-    strv_for_each(v, it->values) {
+    strv_for_each (v, it->values) {
         regex_t re;
         bool hit;
 
@@ -151,7 +151,7 @@ bool filters_labels(const struct filters *f, const char *key, const struct strma
 
     if (!it)
         return true;
-    strv_for_each(v, it->values)
+    strv_for_each (v, it->values)
         if (label_holds(v, labels) == negate)
             return false;
     return true;

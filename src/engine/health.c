@@ -35,7 +35,7 @@ struct health {
     unsigned failing;
     struct result results[RESULTS_KEPT]; /* oldest first */
     size_t count;
-    struct loop_timer *timer;   /* to the next probe, or of the probe's timeout */
+    struct loop_timer *timer; /* to the next probe, or of the probe's timeout */
     /* The probe under way. */
     char exec_id[ID_LEN + 1];
     int out_fd;
@@ -88,8 +88,7 @@ static void add_result(struct health *h, int64_t code, char *output) {
         memmove(h->results, h->results + 1, (RESULTS_KEPT - 1) * sizeof *h->results);
         h->count--;
     }
-    h->results[h->count++] =
-        (struct result){h->probe_start_ns, clock_real_ns(), code, output};
+    h->results[h->count++] = (struct result){h->probe_start_ns, clock_real_ns(), code, output};
 }
 
 static void probe_end(struct health *h, int64_t code) {
@@ -111,9 +110,9 @@ static void probe_end(struct health *h, int64_t code) {
     output = buf_take(&h->output);
     if (h->timed_out) {
         free(output);
-        output = xasprintf("Health check exceeded timeout (%lldms)",
-                           (long long)((cfg && cfg->timeout ? cfg->timeout : TIMEOUT_NS) /
-                                       NS_PER_MS));
+        output =
+            xasprintf("Health check exceeded timeout (%lldms)",
+                      (long long)((cfg && cfg->timeout ? cfg->timeout : TIMEOUT_NS) / NS_PER_MS));
         code = -1;
     }
     add_result(h, code, output);
@@ -157,8 +156,7 @@ static void on_output(void *arg, unsigned events) {
     }
     if (h->output.len < OUTPUT_MAX)
         buf_append(&h->output, chunk,
-                   h->output.len + (size_t)n > OUTPUT_MAX ? OUTPUT_MAX - h->output.len
-                                                          : (size_t)n);
+                   h->output.len + (size_t)n > OUTPUT_MAX ? OUTPUT_MAX - h->output.len : (size_t)n);
 }
 
 static void on_start(void *arg, struct err *e) {
@@ -218,8 +216,8 @@ static void probe(void *arg) {
     (void)io_set_nonblock(h->out_fd, true); /* a socket: cannot fail */
     h->watch = loop_fd_new(c->engine->loop, h->out_fd, LOOP_READ, on_output, h);
     timeout = cfg->timeout > 0 ? cfg->timeout : TIMEOUT_NS;
-    h->timer = loop_timer_new(c->engine->loop, (uint64_t)(timeout / NS_PER_MS) + 1, 0, on_timeout,
-                              h);
+    h->timer =
+        loop_timer_new(c->engine->loop, (uint64_t)(timeout / NS_PER_MS) + 1, 0, on_timeout, h);
     o.attach.flags = MON_ATTACH_STDOUT | MON_ATTACH_STDERR;
     o.attach.fd = pair[1];
     exec_start(x, &o, on_start, h);

@@ -37,7 +37,7 @@ static void read_sub_ids(struct idmap *m, const char *path, struct range *ret_ow
     if (io_read_file_at(AT_FDCWD, path, &b) < 0)
         return; /* no such file: nobody has ranges */
     lines = str_split(buf_str(&b), '\n');
-    strv_for_each(line, lines) {
+    strv_for_each (line, lines) {
         auto_strv f = str_split(line, ':');
         struct range r;
 
@@ -155,9 +155,10 @@ int idmap_lease(struct idmap *m, const char *owner, uint32_t *ret_base, struct e
     if (r < 0)
         return err_sys(e, r, "cannot write an id range lease");
     if (r == 0)
-        return err_set(e, ERR_SYSTEM,
-                       "no id range is left for the container's user namespace: all %llu are in use",
-                       (unsigned long long)slots);
+        return err_set(
+            e, ERR_SYSTEM,
+            "no id range is left for the container's user namespace: all %llu are in use",
+            (unsigned long long)slots);
     return 0;
 }
 

@@ -17,7 +17,8 @@
 struct idmap;
 int idmap_open(const char *dir, struct idmap **ret, struct err *e);
 void idmap_close(struct idmap *m);
-/* A range of IDMAP_SIZE ids for `owner` (an absolute path that exists as long as the lease does). */
+/* A range of IDMAP_SIZE ids for `owner` (an absolute path that exists as long as the lease does).
+ */
 int idmap_lease(struct idmap *m, const char *owner, uint32_t *ret_base, struct err *e);
 /* `heir` (another state directory) goes on using the range at base that `owner` holds: the lease
  * becomes its own. Nothing happens to somebody else's lease. -errno: it is still the owner's. */

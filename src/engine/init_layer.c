@@ -34,8 +34,8 @@ static int make_entry(int dir, size_t i) {
     } else if (S_ISDIR(entries[i].mode)) {
         r = mkdirat(dir, path, entries[i].mode & 07777);
     } else {
-        auto_fd fd = openat(dir, path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-                            entries[i].mode & 07777);
+        auto_fd fd =
+            openat(dir, path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, entries[i].mode & 07777);
 
         r = fd < 0 ? -1 : 0;
     }
@@ -65,7 +65,7 @@ int container_lower_paths(const struct container *c, char ***ret, struct err *e)
     if (r < 0)
         return r;
     strv_take(&all, xasprintf("%s/" INIT_DIR, c->engine->options.data_root));
-    strv_for_each(path, layers)
+    strv_for_each (path, layers)
         strv_add(&all, path);
     *ret = all;
     return 0;

@@ -55,8 +55,7 @@ static bool is_wanted(const struct container *c) {
 
 void log_compress_start(struct container *c) {
     if (is_wanted(c) && !c->compress_timer)
-        c->compress_timer =
-            loop_timer_new(c->engine->loop, INTERVAL_MS, INTERVAL_MS, on_timer, c);
+        c->compress_timer = loop_timer_new(c->engine->loop, INTERVAL_MS, INTERVAL_MS, on_timer, c);
 }
 
 void log_compress_stop(struct container *c) {

@@ -163,8 +163,8 @@ static int send_msg(struct monitor_link *m, struct mon_msg *msg, const void *tex
 
 int monitor_link_attach(struct monitor_link *m, uint64_t client, unsigned flags, const char *keys,
                         size_t keys_len, const char *early, size_t early_len, int client_fd) {
-    struct mon_msg msg = {.type = MON_ATTACH, .client = client, .flags = flags,
-                          .rows = (int32_t)keys_len};
+    struct mon_msg msg = {
+        .type = MON_ATTACH, .client = client, .flags = flags, .rows = (int32_t)keys_len};
     auto_buf text = {.max = MON_TEXT_MAX};
     int r;
 

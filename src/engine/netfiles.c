@@ -38,7 +38,7 @@ static void put_list(struct buf *b, const char *keyword, char *const *v) {
     if (!v || !*v)
         return;
     buf_puts(b, keyword);
-    strv_for_each(s, v)
+    strv_for_each (s, v)
         buf_printf(b, " %s", s);
     buf_putc(b, '\n');
 }
@@ -49,7 +49,7 @@ char *netfiles_resolv_conf(const char *host_text, char *const *dns, char *const 
     struct buf b = BUF_INIT;
     bool any_server = false, clear_search = search && *search && str_eq(*search, ".");
 
-    strv_for_each(line, lines) {
+    strv_for_each (line, lines) {
         auto_free char *copy = xstrdup(line);
         char *save = NULL, *word = strtok_r(copy, " \t", &save);
         char *value = word ? strtok_r(NULL, " \t", &save) : NULL;
@@ -69,7 +69,7 @@ char *netfiles_resolv_conf(const char *host_text, char *const *dns, char *const 
     }
     if (!clear_search)
         put_list(&b, "search", search);
-    strv_for_each(s, dns) {
+    strv_for_each (s, dns) {
         buf_printf(&b, "nameserver %s\n", s);
         any_server = true;
     }
@@ -103,7 +103,7 @@ static char *hosts_text(struct container *c) {
     } else if (b.data[b.len - 1] != '\n') {
         buf_putc(&b, '\n');
     }
-    strv_for_each(extra, h->extra_hosts) {
+    strv_for_each (extra, h->extra_hosts) {
         const char *sep = strpbrk(extra, ":=");
         const char *address;
 
@@ -135,11 +135,10 @@ static char *resolv_text(struct container *c) {
     auto_buf host = BUF_INIT;
 
     (void)host_file("/etc/resolv.conf", &host); /* an unreadable one is an empty one */
-    return netfiles_resolv_conf(
-        buf_str(&host), h->dns && *h->dns ? h->dns : o->dns,
-        h->dns_search && *h->dns_search ? h->dns_search : o->dns_search,
-        h->dns_options && *h->dns_options ? h->dns_options : o->dns_options,
-        mode_is_host(h->network_mode));
+    return netfiles_resolv_conf(buf_str(&host), h->dns && *h->dns ? h->dns : o->dns,
+                                h->dns_search && *h->dns_search ? h->dns_search : o->dns_search,
+                                h->dns_options && *h->dns_options ? h->dns_options : o->dns_options,
+                                mode_is_host(h->network_mode));
 }
 
 int netfiles_write(struct container *c, struct netfiles *ret, struct err *e) {

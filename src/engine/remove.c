@@ -36,8 +36,7 @@ static void release_volumes(struct container *c, bool remove) {
             auto_free char *name = xstrdup(m->name);
 
             if (volume_remove(c->engine->volumes, name, false, &e) < 0) {
-                log_warn("cannot remove an anonymous volume", "volume", name, "error",
-                         err_msg(&e));
+                log_warn("cannot remove an anonymous volume", "volume", name, "error", err_msg(&e));
                 continue;
             }
             strmap_put(&attrs, "driver", "local");

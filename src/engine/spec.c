@@ -152,8 +152,8 @@ static int fill_process(const struct container_config *c, const struct host_conf
 }
 
 /* ---- namespaces ---------------------------------------------------------------------------- */
-/* The range has no ids to spare. Extra ones take the places from here on, which distributions do not
- * give out; nobody's (65534) stays. */
+/* The range has no ids to spare. Extra ones take the places from here on, which distributions do
+ * not give out; nobody's (65534) stays. */
 #define EXTRA_FIRST 65000u
 #define EXTRA_MAX   256u
 

@@ -208,8 +208,8 @@ static int add_mapping(struct oci_spec *s, const struct device_mapping *d, bool 
 /*
  * Privileged means every device of the host, for the host's root. Root of a user namespace that was
  * kept (--userns=private) gets what any user of the host could open: nodes are made with the
- * container's root as their owner, and with the disks it would be the host's root after all. Further
- * ones are named by --device.
+ * container's root as their owner, and with the disks it would be the host's root after all.
+ * Further ones are named by --device.
  */
 int spec_devices(const struct host_config *h, struct oci_spec *ret, struct err *e) {
     bool all = h->privileged && !oci_spec_namespace(ret, "user");

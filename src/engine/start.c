@@ -28,7 +28,8 @@
 #define LOG_MAX_SIZE_DEFAULT (INT64_C(20) << 20)
 #define LOG_MAX_FILE_DEFAULT 5
 
-/* ---- namespaces of other containers ------------------------------------------------------------ */
+/* ---- namespaces of other containers ------------------------------------------------------------
+ */
 struct joins {
     struct container *net, *ipc, *pid;
 };
@@ -101,10 +102,11 @@ static int choose_userns(struct container *c, const struct joins *j, const char 
     }
     if (owner && !owner->rec.idmap_base) {
         if (c->engine->options.userns_refuse)
-            return err_set(e, ERR_CONFLICT,
-                           "the container would share the host's user namespace with container %s, "
-                           "which \"userns-fallback\": \"refuse\" forbids; say so with --userns=host",
-                           owner->rec.name);
+            return err_set(
+                e, ERR_CONFLICT,
+                "the container would share the host's user namespace with container %s, "
+                "which \"userns-fallback\": \"refuse\" forbids; say so with --userns=host",
+                owner->rec.name);
         log_warn("a container runs in the host's user namespace", "container", c->rec.id, "reason",
                  "it joins namespaces of a container that does");
     }
@@ -141,7 +143,8 @@ static int make_bind_sources(const struct container *c, struct err *e) {
     return 0;
 }
 
-/* ---- parts of the request ---------------------------------------------------------------------- */
+/* ---- parts of the request ----------------------------------------------------------------------
+ */
 static int make_state_dir(const char *path, struct err *e) {
     int r = tree_remove_at(AT_FDCWD, path);
 
@@ -157,9 +160,7 @@ static int attach_network(struct container *c, struct rt_net *net, struct err *e
 
     if (mode_is_host(mode) || network_mode_is_none(mode) || mode_container(mode) ||
         c->rec.config.network_disabled) {
-        str_set(&net->mode, mode_is_host(mode)     ? "host"
-                            : mode_container(mode) ? "join"
-                                                   : "none");
+        str_set(&net->mode, mode_is_host(mode) ? "host" : mode_container(mode) ? "join" : "none");
         return 0;
     }
     r = network_attach(c->engine->network, c->rec.config.mac_address, &ep, e);
@@ -200,7 +201,7 @@ static char *log_attributes(const struct container *c) {
 
     jw_init(&w, &b);
     jw_object(&w);
-    strv_for_each(name, labels) {
+    strv_for_each (name, labels) {
         const char *v = strmap_get(&c->rec.config.labels, name);
 
         if (v) {
@@ -208,7 +209,7 @@ static char *log_attributes(const struct container *c) {
             any = true;
         }
     }
-    strv_for_each(name, env) {
+    strv_for_each (name, env) {
         const char *v = env_find(c->rec.config.env, name);
 
         if (v) {
@@ -436,8 +437,7 @@ int container_start_again(struct container *c, struct err *e) {
     /* The clients went with the request: they would see nothing of a second one. */
     if (c->start_repeated || c->start_watched ||
         !spawner_link_has_died(c->engine->spawner, c->spawner))
-        return err_set(e, ERR_SYSTEM,
-                       "the set-up process of the container ended without a result");
+        return err_set(e, ERR_SYSTEM, "the set-up process of the container ended without a result");
     log_warn("the spawner has ended with a start on its way, which is made again", "container",
              c->rec.id);
     c->start_repeated = true;
@@ -457,8 +457,7 @@ static void start_settled(struct container *c, void *arg) {
 
     free(arg);
     if (c->removing || c->rec.dead)
-        r = err_set(&e, ERR_CONFLICT,
-                    "container is marked for removal and cannot be started");
+        r = err_set(&e, ERR_CONFLICT, "container is marked for removal and cannot be started");
     else if (c->rec.paused)
         r = err_set(&e, ERR_CONFLICT, "cannot start a paused container, try unpause instead");
     else if (c->rec.running)

@@ -126,7 +126,7 @@ static void on_patience_end(void *arg) {
 void container_hurry(struct container *c) {
     struct ending *x, *tmp;
 
-    list_for_each_safe(x, tmp, &c->endings, node) {
+    list_for_each_safe (x, tmp, &c->endings, node) {
         x->timeout_ms = 0; /* of one that waits for the start to end */
         if (x->wait && !x->killed)
             on_patience_end(x);
@@ -206,8 +206,8 @@ static void end(struct container *c, const char *signal, int64_t timeout_s, enum
         return;
     }
     if (timeout_s == CONTAINER_TIMEOUT_DEFAULT)
-        timeout_s = c->rec.config.stop_timeout.set ? c->rec.config.stop_timeout.value
-                                                   : STOP_TIMEOUT_S;
+        timeout_s =
+            c->rec.config.stop_timeout.set ? c->rec.config.stop_timeout.value : STOP_TIMEOUT_S;
     x = xnew(struct ending);
     x->c = c;
     x->sig = sig;
@@ -254,8 +254,8 @@ static void kill_now(struct container *c, void *arg) {
         }
     } else if (k->sig == SIGKILL) {
         x = xnew(struct ending);
-        *x = (struct ending){.c = c, .sig = SIGKILL, .quiet_stop = true, .done = k->done,
-                             .arg = k->arg};
+        *x = (struct ending){
+            .c = c, .sig = SIGKILL, .quiet_stop = true, .done = k->done, .arg = k->arg};
         free(k);
         list_append(&c->endings, &x->node);
         begin_ending(c, x);

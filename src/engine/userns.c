@@ -36,11 +36,19 @@ static const struct {
     unsigned long magic;
     int since; /* 0: never so far */
 } unmappable[] = {
-    {NFS_SUPER_MAGIC, 0},        {0xff534d42 /* cifs */, 0}, {0xfe534d42 /* smb2 */, 0},
-    {SMB_SUPER_MAGIC, 0},        {OVERLAYFS_SUPER_MAGIC, 0}, {FUSE_SUPER_MAGIC, 0},
-    {V9FS_MAGIC, 0},             {CODA_SUPER_MAGIC, 0},      {AFS_SUPER_MAGIC, 0},
-    {0x00c36400 /* ceph */, KERNEL(6, 7)},                   {TMPFS_MAGIC, KERNEL(6, 3)},
-    {0x2fc12fc1 /* zfs */, 0},   {ECRYPTFS_SUPER_MAGIC, 0},
+    {NFS_SUPER_MAGIC, 0},
+    {0xff534d42 /* cifs */, 0},
+    {0xfe534d42 /* smb2 */, 0},
+    {SMB_SUPER_MAGIC, 0},
+    {OVERLAYFS_SUPER_MAGIC, 0},
+    {FUSE_SUPER_MAGIC, 0},
+    {V9FS_MAGIC, 0},
+    {CODA_SUPER_MAGIC, 0},
+    {AFS_SUPER_MAGIC, 0},
+    {0x00c36400 /* ceph */, KERNEL(6, 7)},
+    {TMPFS_MAGIC, KERNEL(6, 3)},
+    {0x2fc12fc1 /* zfs */, 0},
+    {ECRYPTFS_SUPER_MAGIC, 0},
 };
 
 /* A mount has one map at most: one that somebody has mapped already takes no other. */

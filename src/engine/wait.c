@@ -55,7 +55,7 @@ void container_wake(struct container *c, enum wait_condition cond) {
     struct container_wait *w, *tmp;
 
     /* Moved out first: a callback may wait again. */
-    list_for_each_safe(w, tmp, &c->waiters, node) {
+    list_for_each_safe (w, tmp, &c->waiters, node) {
         if (w->cond == cond || cond == WAIT_REMOVED) {
             list_remove(&w->node);
             list_append(&due, &w->node);
@@ -99,7 +99,7 @@ void container_ended_forget(struct engine *eng, const char *id, int fd) {
     struct ended_fd *x, *tmp;
 
     if (c && fd >= 0) {
-        list_for_each_safe(x, tmp, &c->ended, node) {
+        list_for_each_safe (x, tmp, &c->ended, node) {
             if (x->theirs != fd)
                 continue;
             fd_close(x->fd);
@@ -113,7 +113,7 @@ void container_ended_forget(struct engine *eng, const char *id, int fd) {
 void container_signal_ended(struct container *c) {
     struct ended_fd *x, *tmp;
 
-    list_for_each_safe(x, tmp, &c->ended, node) {
+    list_for_each_safe (x, tmp, &c->ended, node) {
         uint64_t one = 1;
 
         (void)!write(x->fd, &one, sizeof one); /* an eventfd takes it */

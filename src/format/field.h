@@ -29,25 +29,25 @@
 #include "format/json.h"
 
 enum field_type {
-    FIELD_BOOL_T,   /* bool */
-    FIELD_TRI,      /* int: -1 absent/null, 0, 1. Emitted as null when -1 */
-    FIELD_INT,      /* int64_t; accepts integral numbers only */
-    FIELD_INT_NULL, /* struct opt_int: absent/null or a number */
-    FIELD_UINT,     /* uint64_t */
-    FIELD_UINT_NULL,/* struct opt_uint */
-    FIELD_DOUBLE,   /* double */
-    FIELD_STR,      /* char *; NULL emits "" (null with FIELD_NULL_EMPTY) */
-    FIELD_STRV,     /* char **; NULL emits null, an empty vector []; absent leaves NULL */
-    FIELD_STRLIST,  /* char **: as FIELD_STRV, but a plain string is taken as a list of one
-                       (Docker: Cmd, Entrypoint accept both) */
-    FIELD_STRMAP,   /* struct strmap; emits {} when empty */
-    FIELD_SET,      /* struct strmap with "" values <-> {"key": {}} (ExposedPorts, Volumes) */
-    FIELD_STRUCT,   /* embedded struct, .sub */
-    FIELD_STRUCT_P, /* struct *, NULL when absent or null, .sub */
-    FIELD_ARRAY,    /* struct field_array of structs, .sub; NULL items emits null or [] by flag */
-    FIELD_MAP,      /* struct field_map: string -> struct, .sub */
-    FIELD_RAW,      /* char *: the value's own JSON text; NULL emits null */
-    FIELD_UINTS,    /* struct uint_list: unsigned numbers; unset emits null or [] by flag */
+    FIELD_BOOL_T,    /* bool */
+    FIELD_TRI,       /* int: -1 absent/null, 0, 1. Emitted as null when -1 */
+    FIELD_INT,       /* int64_t; accepts integral numbers only */
+    FIELD_INT_NULL,  /* struct opt_int: absent/null or a number */
+    FIELD_UINT,      /* uint64_t */
+    FIELD_UINT_NULL, /* struct opt_uint */
+    FIELD_DOUBLE,    /* double */
+    FIELD_STR,       /* char *; NULL emits "" (null with FIELD_NULL_EMPTY) */
+    FIELD_STRV,      /* char **; NULL emits null, an empty vector []; absent leaves NULL */
+    FIELD_STRLIST,   /* char **: as FIELD_STRV, but a plain string is taken as a list of one
+                        (Docker: Cmd, Entrypoint accept both) */
+    FIELD_STRMAP,    /* struct strmap; emits {} when empty */
+    FIELD_SET,       /* struct strmap with "" values <-> {"key": {}} (ExposedPorts, Volumes) */
+    FIELD_STRUCT,    /* embedded struct, .sub */
+    FIELD_STRUCT_P,  /* struct *, NULL when absent or null, .sub */
+    FIELD_ARRAY,     /* struct field_array of structs, .sub; NULL items emits null or [] by flag */
+    FIELD_MAP,       /* struct field_map: string -> struct, .sub */
+    FIELD_RAW,       /* char *: the value's own JSON text; NULL emits null */
+    FIELD_UINTS,     /* struct uint_list: unsigned numbers; unset emits null or [] by flag */
 };
 
 struct opt_int {

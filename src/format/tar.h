@@ -34,8 +34,8 @@ struct tar_xattr {
 };
 struct tar_entry {
     enum tar_type type;
-    char *path; /* as in the archive, trailing slashes removed */
-    char *link; /* target of links */
+    char *path;  /* as in the archive, trailing slashes removed */
+    char *link;  /* target of links */
     mode_t mode; /* permission bits */
     uint64_t uid, gid;
     uint64_t size; /* of the data that follows, TAR_FILE only */

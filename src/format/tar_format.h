@@ -48,7 +48,7 @@ enum tar_sparse_version { TAR_SPARSE_NONE, TAR_SPARSE_0, TAR_SPARSE_1 };
 
 /* What the extended headers (pax, GNU L and K) before an entry say. */
 struct tar_extended {
-    bool pax; /* there was a pax header */
+    bool pax;                  /* there was a pax header */
     char *path, *link;         /* pax */
     char *gnu_path, *gnu_link; /* L and K */
     bool has_size, has_uid, has_gid, has_mtime, has_real_size;

@@ -16,11 +16,11 @@
 /* An image by value: what load, import and commit produce and what save takes. */
 struct image_item {
     char id[DIGEST_SIZE];
-    char *config;     /* the JSON text; id is its digest */
-    char **tags;      /* canonical: "docker.io/library/busybox:latest" */
-    char **diff_ids;  /* bottom first */
-    char *parent;     /* id, or NULL */
-    uint64_t size;    /* sum over the layers */
+    char *config;    /* the JSON text; id is its digest */
+    char **tags;     /* canonical: "docker.io/library/busybox:latest" */
+    char **diff_ids; /* bottom first */
+    char *parent;    /* id, or NULL */
+    uint64_t size;   /* sum over the layers */
 };
 /* Holds one reference on every layer of every item (repeated layers: repeated references). */
 struct image_bundle {

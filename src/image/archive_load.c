@@ -113,7 +113,7 @@ static int add_docker_image(struct loader *l, const struct archive_image *a, str
     const struct blob *config;
     auto_strv tags = NULL;
     int r = loader_text(l, str_or_empty(a->config), &config, e);
-    strv_for_each(text, a->repo_tags) {
+    strv_for_each (text, a->repo_tags) {
         char *tag = NULL;
         if (r == 0)
             r = loader_tag(text, &tag, e);
@@ -246,8 +246,7 @@ int loader_oci(struct loader *l, const struct blob *text, struct err *e) {
     if (r < 0)
         return r;
     for (size_t i = 0; r == 0 && i < index.manifests.count; i++) {
-        const struct oci_descriptor *d =
-            field_array_at(&index.manifests, struct oci_descriptor, i);
+        const struct oci_descriptor *d = field_array_at(&index.manifests, struct oci_descriptor, i);
         auto_strv tags = NULL;
         r = oci_tags(d, &tags);
         if (r == 0)
@@ -259,8 +258,7 @@ int loader_oci(struct loader *l, const struct blob *text, struct err *e) {
 
 /* ---- the archives of Docker before 1.10 ----------------------------------------------------- */
 
-static int legacy_parse(struct loader *l, const char *id, struct image_config *ret,
-                        struct err *e) {
+static int legacy_parse(struct loader *l, const char *id, struct image_config *ret, struct err *e) {
     auto_free char *path = xasprintf("%s/json", id);
     const struct blob *text;
     int r = loader_text(l, path, &text, e);

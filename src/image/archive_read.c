@@ -80,7 +80,7 @@ static void blob_free(void *p) {
 }
 
 void loader_done(struct loader *l) {
-    map_for_each(m, &l->blobs) {
+    map_for_each (m, &l->blobs) {
         struct blob *b = m->value;
         if (b->kind == BLOB_LAYER && b->diff_id && !b->draft)
             layer_unref(l->layers, b->diff_id);
@@ -96,7 +96,7 @@ static char *clean(const char *dir, const char *path) {
     auto_strv parts = str_split(joined, '/');
     auto_free char *out = xcalloc(1, strlen(joined) + 2);
     size_t len = 0;
-    strv_for_each(part, parts) {
+    strv_for_each (part, parts) {
         size_t n = strlen(part);
         if (n == 0 || str_eq(part, "."))
             continue;
@@ -194,7 +194,12 @@ static bool looks_like_layer(const struct peek_reader *k) {
     static const struct {
         const char *bytes;
         size_t len;
-    } MAGICS[] = {{"\x1f\x8b", 2}, {"\x28\xb5\x2f\xfd", 4}, {"\xfd" "7zXZ", 5}, {"BZh", 3}};
+    } MAGICS[] = {{"\x1f\x8b", 2},
+                  {"\x28\xb5\x2f\xfd", 4},
+                  {"\xfd"
+                   "7zXZ",
+                   5},
+                  {"BZh", 3}};
     for (size_t i = 0; i < sizeof(MAGICS) / sizeof(*MAGICS); i++)
         if (k->len >= MAGICS[i].len && memcmp(k->head, MAGICS[i].bytes, MAGICS[i].len) == 0)
             return true;

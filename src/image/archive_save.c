@@ -130,7 +130,7 @@ static int make_manifest(struct saver *s, const struct image_item *i, struct man
     jw_end_object(&w);
     jw_key(&w, "layers");
     jw_array(&w);
-    strv_for_each(id, i->diff_ids) {
+    strv_for_each (id, i->diff_ids) {
         if (r == 0)
             r = layer_descriptor(s, &w, id, e);
     }
@@ -169,7 +169,7 @@ static char *make_index(const struct image_bundle *b, const struct manifest *m) 
     for (size_t i = 0; i < b->count; i++) {
         if (!b->items[i].tags)
             index_entry(&w, &m[i], NULL);
-        strv_for_each(tag, b->items[i].tags)
+        strv_for_each (tag, b->items[i].tags)
             index_entry(&w, &m[i], tag);
     }
     jw_end_array(&w);
@@ -194,7 +194,7 @@ static int docker_entry(struct saver *s, struct jw *w, const struct image_item *
     jw_key(w, "RepoTags");
     if (i->tags) {
         jw_array(w);
-        strv_for_each(tag, i->tags) {
+        strv_for_each (tag, i->tags) {
             auto_free char *text = familiar(tag);
             jw_str(w, text);
         }
@@ -204,7 +204,7 @@ static int docker_entry(struct saver *s, struct jw *w, const struct image_item *
     }
     jw_key(w, "Layers");
     jw_array(w);
-    strv_for_each(id, i->diff_ids) {
+    strv_for_each (id, i->diff_ids) {
         auto_free char *path = xasprintf("blobs/sha256/%s", hex_of(id));
         jw_str(w, path);
     }
@@ -212,7 +212,7 @@ static int docker_entry(struct saver *s, struct jw *w, const struct image_item *
     jw_key(w, "LayerSources");
     jw_object(w);
     __attribute__((cleanup(map_done))) struct map seen = {0};
-    strv_for_each(id, i->diff_ids) {
+    strv_for_each (id, i->diff_ids) {
         if (r < 0 || map_put(&seen, id, s))
             continue;
         jw_key(w, id);
@@ -249,7 +249,7 @@ static char *make_repositories(const struct image_bundle *b) {
     auto_free char *repo = NULL;
     struct jw w;
     for (size_t i = 0; i < b->count; i++) {
-        strv_for_each(tag, b->items[i].tags) {
+        strv_for_each (tag, b->items[i].tags) {
             auto_free char *text = familiar(tag);
             strv_take(&names, xasprintf("%s %s", text, hex_of(b->items[i].id)));
         }
@@ -259,7 +259,7 @@ static char *make_repositories(const struct image_bundle *b) {
     qsort(names, strv_len(names), sizeof(*names), compare_strings);
     jw_init(&w, &out);
     jw_object(&w);
-    strv_for_each(name, names) {
+    strv_for_each (name, names) {
         char *blank = strchr(name, ' ');
         *blank = 0;
         char *colon = strrchr(name, ':');
@@ -292,7 +292,7 @@ static int save_blobs(struct saver *s, const struct image_bundle *b, struct mani
         return err_sys(e, r, "cannot write the archive");
     for (size_t i = 0; r == 0 && i < b->count; i++) {
         const struct image_item *item = &b->items[i];
-        strv_for_each(id, item->diff_ids) {
+        strv_for_each (id, item->diff_ids) {
             if (r == 0)
                 r = write_layer(s, id, e);
         }
@@ -306,8 +306,8 @@ static int save_blobs(struct saver *s, const struct image_bundle *b, struct mani
     return r;
 }
 
-static int save_documents(struct saver *s, const struct image_bundle *b,
-                          const struct manifest *m, struct err *e) {
+static int save_documents(struct saver *s, const struct image_bundle *b, const struct manifest *m,
+                          struct err *e) {
     auto_free char *index = make_index(b, m);
     auto_free char *repositories = make_repositories(b);
     auto_free char *docker = NULL;

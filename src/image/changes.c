@@ -43,8 +43,7 @@ static int add(struct finder *f, const char *path, enum change_kind kind) {
         f->list_cap = f->list_cap ? 2 * f->list_cap : 64;
         f->list.items = xreallocarray(f->list.items, f->list_cap, sizeof(*f->list.items));
     }
-    f->list.items[f->list.count++] =
-        (struct change){.path = xasprintf("/%s", path), .kind = kind};
+    f->list.items[f->list.count++] = (struct change){.path = xasprintf("/%s", path), .kind = kind};
     return 0;
 }
 
@@ -123,10 +122,10 @@ static int report_hidden(struct finder *f, const struct tree_node *n) {
         r = tree_list(l->fds[i], &list);
         if (r < 0)
             return r;
-        strv_for_each(name, list)
+        strv_for_each (name, list)
             (void)map_put(&names, name, f);
     }
-    map_for_each(m, &names) {
+    map_for_each (m, &names) {
         struct stat st;
         if (fstatat(n->fd, m->key, &st, AT_SYMLINK_NOFOLLOW) == 0 && !tree_is_whiteout(&st))
             continue;
@@ -193,7 +192,7 @@ static int open_top(struct finder *f, char *const *lower, struct err *e) {
     struct level *l = push(f);
     l->fds = xcalloc(strv_len(lower) + 1, sizeof(*l->fds));
     l->reported = true;
-    strv_for_each(path, lower) {
+    strv_for_each (path, lower) {
         int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             return err_sys(e, errno, "cannot read the layer %s", path);

@@ -8,11 +8,11 @@
 #include "image/archive.h"
 
 struct image_commit {
-    const char *upper;         /* absolute path of the container's upper directory */
-    const char *parent;        /* image id, or NULL for an image from nothing */
-    const char *parent_config; /* its configuration's JSON text, with parent */
-    const char *config;        /* JSON text of the new config member */
-    const char *container;     /* id of the container, for the configuration */
+    const char *upper;            /* absolute path of the container's upper directory */
+    const char *parent;           /* image id, or NULL for an image from nothing */
+    const char *parent_config;    /* its configuration's JSON text, with parent */
+    const char *config;           /* JSON text of the new config member */
+    const char *container;        /* id of the container, for the configuration */
     const char *container_config; /* JSON text or NULL */
     const char *author, *comment, *created_by;
     const char *tag;    /* canonical reference or NULL */

@@ -24,10 +24,10 @@
 struct cp_source {
     const struct cp_root *root;
     struct cp_stat stat;
-    char *name;   /* in the archive */
-    int parent;   /* the directory that holds it */
-    char *base;   /* its name in there */
-    int dir;      /* the object itself when it is a directory, else -1 */
+    char *name; /* in the archive */
+    int parent; /* the directory that holds it */
+    char *base; /* its name in there */
+    int dir;    /* the object itself when it is a directory, else -1 */
     struct stat st;
 };
 
@@ -244,9 +244,10 @@ static void cleanup_walk(struct tree_walk **w) {
 /* What a kernel makes up is no content: /proc would never end. */
 static bool is_pseudo(int fd) {
     static const unsigned TYPES[] = {
-        PROC_SUPER_MAGIC, SYSFS_MAGIC,    CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
-        DEBUGFS_MAGIC,    TRACEFS_MAGIC,  SECURITYFS_MAGIC,   DEVPTS_SUPER_MAGIC,
-        BPF_FS_MAGIC,     0x19800202u /* mqueue */,
+        PROC_SUPER_MAGIC,         SYSFS_MAGIC,        CGROUP_SUPER_MAGIC,
+        CGROUP2_SUPER_MAGIC,      DEBUGFS_MAGIC,      TRACEFS_MAGIC,
+        SECURITYFS_MAGIC,         DEVPTS_SUPER_MAGIC, BPF_FS_MAGIC,
+        0x19800202u /* mqueue */,
     };
     struct statfs st;
     if (fstatfs(fd, &st) < 0)
@@ -293,8 +294,8 @@ int cp_send(struct cp_source *s, struct writer *to, struct err *e) {
         .dirfd = s->parent, .name = s->base, .path = s->name, .st = s->st, .fd = s->dir};
     int r = tar_out_node(&out, &n, s->name, e);
     if (r == 0 && s->dir >= 0) {
-        auto_free char *prefix = str_ends(s->name, "/") ? xstrdup(s->name)
-                                                        : xasprintf("%s/", s->name);
+        auto_free char *prefix =
+            str_ends(s->name, "/") ? xstrdup(s->name) : xasprintf("%s/", s->name);
         r = send_content(&out, s->dir, prefix, true, e);
     }
     if (r < 0)

@@ -51,8 +51,8 @@ struct cp_put_options {
 };
 /* Unpacks a (compressed) tar into the directory `path`. ERR_NOT_FOUND "Could not find the file PATH
  * in container NAME", ERR_INVALID "extraction point is not a directory". */
-int cp_put(const struct cp_root *root, const char *container, const char *path,
-           struct reader *from, const struct cp_put_options *o, struct err *e);
+int cp_put(const struct cp_root *root, const char *container, const char *path, struct reader *from,
+           const struct cp_put_options *o, struct err *e);
 
 /* docker export: the whole tree, without crossing into mounts. */
 int cp_export(const struct cp_root *root, struct writer *to, struct err *e);

@@ -232,8 +232,8 @@ static int make_hardlink(struct putter *p, int dir) {
     auto_free char *joined = xasprintf("%s/%s", p->top, link);
     auto_free char *target = cp_clean(joined);
     char *slash = strrchr(target, '/');
-    auto_free char *parent = slash == target ? xstrdup("/")
-                                             : xstrndup(target, (size_t)(slash - target));
+    auto_free char *parent =
+        slash == target ? xstrdup("/") : xstrndup(target, (size_t)(slash - target));
     auto_fd from = path_open_in(p->root->fd, parent, O_PATH | O_DIRECTORY, 0);
     if (from < 0)
         return take_fd(&from);
@@ -314,8 +314,8 @@ static int put_entry(struct putter *p, struct err *e) {
 static int set_dir_times(struct putter *p, struct err *e) {
     for (size_t i = p->time_count; i-- > 0;) {
         struct timespec times[2];
-        auto_fd fd = path_open_in(p->root->fd, p->times[i].path,
-                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+        auto_fd fd =
+            path_open_in(p->root->fd, p->times[i].path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
         if (fd < 0)
             continue; /* gone or replaced meanwhile: its time is of no interest */
         mtimes(p->times[i].mtime_ns, times);
@@ -369,8 +369,8 @@ static int put_all(struct putter *p, struct reader *from, struct err *e) {
     return r;
 }
 
-int cp_put(const struct cp_root *root, const char *container, const char *path,
-           struct reader *from, const struct cp_put_options *o, struct err *e) {
+int cp_put(const struct cp_root *root, const char *container, const char *path, struct reader *from,
+           const struct cp_put_options *o, struct err *e) {
     struct putter p = {.root = root, .o = o, .top = cp_clean(path)};
     int r = check_destination(root, container, path, p.top, e);
     if (r == 0) {

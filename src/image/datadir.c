@@ -51,7 +51,7 @@ static int clear_tmp(struct data_root *d) {
     int r = tree_list(tmp, &names);
     if (r < 0)
         return r;
-    strv_for_each(name, names) {
+    strv_for_each (name, names) {
         auto_free char *path = xasprintf("tmp/%s", name);
         r = data_root_trash(d, path);
         if (r < 0)
@@ -135,7 +135,7 @@ int data_root_empty_trash(struct data_root *d) {
     int first = tree_list(trash, &names);
     if (first < 0)
         return first;
-    strv_for_each(name, names) {
+    strv_for_each (name, names) {
         int r = tree_remove_at(trash, name);
         if (r < 0 && first == 0)
             first = r;

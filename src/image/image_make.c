@@ -81,8 +81,8 @@ static ssize_t count_read(struct reader *r, void *p, size_t n) {
     return got;
 }
 
-static int import_layer(struct layer_store *s, struct reader *from,
-                        const struct archive_options *o, char **ret_diff_id, struct err *e) {
+static int import_layer(struct layer_store *s, struct reader *from, const struct archive_options *o,
+                        char **ret_diff_id, struct err *e) {
     struct counting_reader c = {.base = {count_read}, .from = from, .o = o};
     struct layer_unpack_options options = {.cancel = o ? o->cancel : NULL};
     struct layer_draft *draft;

@@ -74,7 +74,7 @@ void layer_claim_end(struct layer_store *s, const char *diff_id);
 
 /* ---- making layers -------------------------------------------------------------------------- */
 struct layer_limits {
-    uint64_t bytes;   /* of file contents */
+    uint64_t bytes; /* of file contents */
     uint64_t entries;
 };
 /* 256 GiB and 8 million entries. */

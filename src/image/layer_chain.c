@@ -37,7 +37,7 @@ struct builder {
 void layer_chain_id(char *const *diff_ids, char out[static DIGEST_SIZE]) {
     char text[2 * DIGEST_SIZE];
     out[0] = 0;
-    strv_for_each(id, diff_ids) {
+    strv_for_each (id, diff_ids) {
         if (!out[0]) {
             snprintf(out, DIGEST_SIZE, "%s", id);
             continue;
@@ -55,7 +55,7 @@ void layer_chain_free(void *p) {
 }
 
 void layer_chain_forget(struct layer_store *s, const char *diff_id) {
-    map_for_each(m, &s->chains) {
+    map_for_each (m, &s->chains) {
         struct chain *c = m->value;
         if (!strv_has(c->diff_ids, diff_id))
             continue;
@@ -98,7 +98,7 @@ int layer_chain_load(struct layer_store *s) {
     if (dir < 0)
         return take_fd(&dir);
     r = tree_list(dir, &names);
-    strv_for_each(hex, names) {
+    strv_for_each (hex, names) {
         auto_free char *id = xasprintf("sha256:%s", hex);
         if (!digest_is_valid(id))
             continue;
@@ -253,7 +253,7 @@ static int make_fixed(struct builder *b, const char *path) {
 static int fix_all(struct builder *b) {
     int made = 0;
     for (size_t i = 1; i < b->count; i++) {
-        strv_for_each(path, b->layers[i].info.implied) {
+        strv_for_each (path, b->layers[i].info.implied) {
             auto_fd top = -1;
             auto_fd own = -1;
             int r = find_deciders(b, path, &top, &own);
@@ -285,7 +285,7 @@ static void builder_done(struct builder *b) {
 static int open_layers(struct layer_store *s, char *const *diff_ids, struct builder *b,
                        bool *ret_implied, struct err *e) {
     b->layers = xcalloc(strv_len(diff_ids) + 1, sizeof(*b->layers));
-    strv_for_each(id, diff_ids) {
+    strv_for_each (id, diff_ids) {
         struct chain_layer *l = &b->layers[b->count];
         int r = layer_get(s, id, &l->info, e);
         if (r < 0)
@@ -395,7 +395,7 @@ int layer_chain_totals(struct layer_store *s, char *const *diff_ids, uint64_t *r
     uint64_t size = 0, uid = 0, gid = 0;
     bool missing = false;
     pthread_mutex_lock(&s->lock);
-    strv_for_each(id, diff_ids) {
+    strv_for_each (id, diff_ids) {
         const struct layer_entry *l = map_get(&s->layers, id);
         missing |= !l;
         if (!l)

@@ -32,8 +32,8 @@ struct layer_store {
 
 struct layer_draft {
     struct layer_store *store;
-    char *tmp;      /* relative to the data root */
-    int dir, tree;  /* descriptors of tmp and tmp/diff */
+    char *tmp;     /* relative to the data root */
+    int dir, tree; /* descriptors of tmp and tmp/diff */
     struct layer_info info;
 };
 

@@ -33,10 +33,10 @@ struct split_writer {
     struct reader *from;
     struct fd_writer file;
     struct writer *zstd;
-    struct buf held;    /* bytes [base, read_at) that may still turn out to be content */
-    uint64_t base;      /* offset of held.data[0] */
-    uint64_t read_at;   /* bytes read from the source */
-    uint64_t skip_to;   /* content up to here: not held */
+    struct buf held;  /* bytes [base, read_at) that may still turn out to be content */
+    uint64_t base;    /* offset of held.data[0] */
+    uint64_t read_at; /* bytes read from the source */
+    uint64_t skip_to; /* content up to here: not held */
     bool verbatim;
     int failed;
 };

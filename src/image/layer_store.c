@@ -53,8 +53,7 @@ static int read_info(int layers, const char *hex, struct layer_info *ret, struct
     r = field_parse_text(&layer_info_table, buf_str(&text), text.len, ret, e);
     if (r < 0)
         return r;
-    if (!ret->diff_id || !digest_is_valid(ret->diff_id) ||
-        !str_eq(layer_hex(ret->diff_id), hex))
+    if (!ret->diff_id || !digest_is_valid(ret->diff_id) || !str_eq(layer_hex(ret->diff_id), hex))
         return err_set(e, ERR_INVALID, "meta.json belongs to another layer");
     return 0;
 }
@@ -100,7 +99,7 @@ int layer_store_open(struct data_root *root, struct layer_store **ret, struct er
     s->root = root;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->released, NULL);
-    strv_for_each(name, names)
+    strv_for_each (name, names)
         load_one(s, layers, name);
     r = layer_chain_load(s);
     if (r < 0) {
@@ -194,14 +193,14 @@ int layer_ref_all(struct layer_store *s, char *const *diff_ids, struct err *e) {
 }
 
 void layer_unref_all(struct layer_store *s, char *const *diff_ids) {
-    strv_for_each(id, diff_ids)
+    strv_for_each (id, diff_ids)
         layer_unref(s, id);
 }
 
 unsigned layer_store_collect(struct layer_store *s) {
     unsigned dropped = 0;
     pthread_mutex_lock(&s->lock);
-    map_for_each(m, &s->layers) {
+    map_for_each (m, &s->layers) {
         struct layer_entry *l = m->value;
         if (l->refs == 0) {
             drop(s, l);
@@ -216,7 +215,7 @@ void layer_store_each(struct layer_store *s,
                       void (*each)(void *arg, const struct layer_info *info, unsigned refs),
                       void *arg) {
     pthread_mutex_lock(&s->lock);
-    map_for_each(m, &s->layers) {
+    map_for_each (m, &s->layers) {
         const struct layer_entry *l = m->value;
         each(arg, &l->info, l->refs);
     }
@@ -228,7 +227,7 @@ void layer_store_each(struct layer_store *s,
 bool layer_store_is_dirty(struct layer_store *s) {
     bool dirty = false;
     pthread_mutex_lock(&s->lock);
-    map_for_each(m, &s->layers)
+    map_for_each (m, &s->layers)
         dirty |= ((const struct layer_entry *)m->value)->unsynced;
     pthread_mutex_unlock(&s->lock);
     return dirty;
@@ -238,7 +237,7 @@ int layer_store_sync(struct layer_store *s) {
     auto_strv ids = NULL;
     pthread_mutex_lock(&s->lock);
     uint64_t last = s->serial;
-    map_for_each(m, &s->layers) {
+    map_for_each (m, &s->layers) {
         if (((const struct layer_entry *)m->value)->unsynced)
             strv_add(&ids, m->key);
     }
@@ -251,7 +250,7 @@ int layer_store_sync(struct layer_store *s) {
         return layers;
     if (syncfs(layers) < 0)
         return -errno;
-    strv_for_each(id, ids) {
+    strv_for_each (id, ids) {
         auto_free char *mark = xasprintf("%s/unsynced", layer_hex(id));
         pthread_mutex_lock(&s->lock);
         struct layer_entry *l = map_get(&s->layers, id);

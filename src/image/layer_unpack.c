@@ -57,12 +57,12 @@ struct unpacker {
     size_t depth;
     struct dir_time *times; /* set at the end: making children changes them */
     size_t time_count, time_cap;
-    struct map implied;  /* directories without an entry so far */
-    uint64_t *contents;  /* inode of the n-th content of the split */
+    struct map implied; /* directories without an entry so far */
+    uint64_t *contents; /* inode of the n-th content of the split */
     size_t content_count, content_cap;
     struct inode_map content_index; /* inode -> number; made at the first replacement */
     size_t content_indexed;
-    int extra;           /* directory of replaced contents; -1 until there is one */
+    int extra; /* directory of replaced contents; -1 until there is one */
     dev_t dev;
     char *block;
     char path[TAR_PATH_MAX + 1];   /* of the entry, clean */
@@ -258,7 +258,7 @@ static int retire_tree(struct unpacker *u, int dirfd, const char *name) {
         return r;
     /* Nothing below it is implied any more. */
     size_t len = strlen(u->path);
-    map_for_each(m, &u->implied) {
+    map_for_each (m, &u->implied) {
         if (str_starts(m->key, u->path) && (m->key[len] == '/' || m->key[len] == 0)) {
             auto_free char *key = xstrdup(m->key);
             (void)map_del(&u->implied, key);
@@ -543,8 +543,8 @@ static int unpack_entry(struct unpacker *u) {
 static int set_dir_times(struct unpacker *u) {
     for (size_t i = 0; i < u->time_count; i++) {
         const struct dir_time *t = &u->times[i];
-        auto_fd fd = path_open_in(u->tree, *t->path ? t->path : "/",
-                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+        auto_fd fd =
+            path_open_in(u->tree, *t->path ? t->path : "/", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
         if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
             continue; /* replaced by something else later in the archive */
         struct timespec times[2] = {to_timespec(t->mtime_ns), to_timespec(t->mtime_ns)};
@@ -595,7 +595,7 @@ static int compare_strings(const void *a, const void *b) {
 static void take_implied(struct unpacker *u) {
     size_t n = 0;
     char **v = xcalloc(u->implied.count + 1, sizeof(*v));
-    map_for_each(m, &u->implied)
+    map_for_each (m, &u->implied)
         v[n++] = xstrdup(m->key);
     if (n > 1)
         qsort(v, n, sizeof(*v), compare_strings);
@@ -619,10 +619,9 @@ static void unpacker_done(struct unpacker *u) {
 }
 
 int layer_unpack_tar(int tree_fd, int draft_fd, struct reader *tar,
-                     const struct layer_unpack_options *o, struct layer_info *info,
-                     struct err *e) {
-    auto_fd split_fd = openat(draft_fd, "split.zst",
-                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+                     const struct layer_unpack_options *o, struct layer_info *info, struct err *e) {
+    auto_fd split_fd =
+        openat(draft_fd, "split.zst", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (split_fd < 0)
         return err_sys(e, errno, "cannot make the layer's record");
     struct unpacker *u = xnew(struct unpacker);

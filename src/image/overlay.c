@@ -54,7 +54,7 @@ static int configure(int fs, const struct overlay_options *o, bool upper) {
     }
     if (r == 0 && o->upper && !upper)
         r = add_lower(fs, o->upper);
-    strv_for_each(path, o->lower) {
+    strv_for_each (path, o->lower) {
         if (r == 0)
             r = add_lower(fs, path);
     }
@@ -105,7 +105,7 @@ static int link_layers(const struct overlay_options *o, bool upper, struct buf *
             return -errno;
         buf_puts(lower, name);
     }
-    strv_for_each(path, o->lower) {
+    strv_for_each (path, o->lower) {
         snprintf(name, sizeof(name), "%u", n);
         if (symlink(path, name) < 0)
             return -errno;
@@ -143,8 +143,8 @@ static int old_mount_here(const struct overlay_options *o, bool upper, int *ret_
         buf_printf(&options, ",upperdir=u,workdir=w%s", o->is_volatile ? ",volatile" : "");
     if (options.len >= OPTIONS_MAX)
         return -E2BIG;
-    if (mount("overlay", "m", "overlay", SAFE_FLAGS | (upper ? 0 : MS_RDONLY),
-              buf_str(&options)) < 0)
+    if (mount("overlay", "m", "overlay", SAFE_FLAGS | (upper ? 0 : MS_RDONLY), buf_str(&options)) <
+        0)
         return -errno;
     r = sys_open_tree(AT_FDCWD, "m", 0);
     if (r < 0)

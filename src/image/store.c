@@ -132,8 +132,8 @@ static int image_new(struct image_store *s, const char *config, const char *pare
     i->parent = parent && *parent ? xstrdup(parent) : NULL;
     if (!i->config.created || time_parse(i->config.created, &i->created_ns) < 0)
         i->created_ns = 0;
-    r = layer_chain_totals(s->layers, i->config.rootfs.diff_ids, &i->size, &i->max_uid,
-                           &i->max_gid, e);
+    r = layer_chain_totals(s->layers, i->config.rootfs.diff_ids, &i->size, &i->max_uid, &i->max_gid,
+                           e);
     if (r < 0) {
         image_free(i);
         return r;
@@ -147,7 +147,7 @@ static void insert(struct image_store *s, struct image *i) {
     (void)map_put(&s->images, i->id, i);
     add_child(s, i, 1);
     /* Children that were loaded before their parent. */
-    map_for_each(m, &s->images) {
+    map_for_each (m, &s->images) {
         const struct image *other = m->value;
         if (other != i && str_eq(other->parent, i->id))
             i->children++;
@@ -258,7 +258,7 @@ static int find_prefix(struct image_store *s, const char *prefix, struct image *
     hex = hex ? hex : prefix;
     if (!*hex || !str_is_hex(hex))
         return 0;
-    map_for_each(m, &s->images) {
+    map_for_each (m, &s->images) {
         struct image *i = m->value;
         if (!str_starts(i->id + strlen("sha256:"), hex))
             continue;
@@ -277,8 +277,8 @@ static int no_such_image(const char *name, struct err *e) {
 struct image *image_find(struct image_store *s, const char *name, struct err *e) {
     struct image *i = NULL;
     struct image_ref ref = {0};
-    auto_free char *full = strlen(name) == 64 && str_is_hex(name) ? xasprintf("sha256:%s", name)
-                                                                  : xstrdup(name);
+    auto_free char *full =
+        strlen(name) == 64 && str_is_hex(name) ? xasprintf("sha256:%s", name) : xstrdup(name);
     if (digest_is_valid(full)) {
         i = image_get(s, full);
         if (!i)
@@ -318,7 +318,7 @@ static int compare_created(const void *a, const void *b) {
 struct image **image_list(struct image_store *s, size_t *ret_count) {
     size_t n = 0;
     struct image **v = xcalloc(s->images.count + 1, sizeof(struct image *));
-    map_for_each(m, &s->images)
+    map_for_each (m, &s->images)
         v[n++] = m->value;
     if (n > 1)
         qsort(v, n, sizeof(struct image *), compare_created);
@@ -355,7 +355,7 @@ int image_register(struct image_store *s, struct image_bundle *b, size_t item, s
         from->diff_ids = strv_free(from->diff_ids);
     }
     struct store_txn *t = store_txn_new();
-    strv_for_each(tag, from->tags)
+    strv_for_each (tag, from->tags)
         attach(s, i, tag, t);
     if (from->tags)
         i->last_tag_ns = clock_real_ns();
@@ -430,7 +430,7 @@ void image_remove(struct image_store *s, struct image *i) {
     struct store_txn *t = store_txn_new();
     char **refs[] = {i->tags, i->digests};
     for (size_t k = 0; k < sizeof(refs) / sizeof(*refs); k++) {
-        strv_for_each(ref, refs[k]) {
+        strv_for_each (ref, refs[k]) {
             (void)map_del(&s->refs, ref);
             store_txn_del(t, KIND_TAG, ref);
         }
@@ -480,12 +480,12 @@ static int snapshot_repository(struct image_store *s, const struct image_ref *re
                                struct image_bundle *b, struct err *e) {
     auto_free char *prefix = xasprintf("%s/%s:", ref->domain, ref->path);
     auto_strv names = NULL;
-    map_for_each(m, &s->refs) {
+    map_for_each (m, &s->refs) {
         if (str_starts(m->key, prefix) && !is_digest_ref(m->key))
             strv_add(&names, m->key);
     }
     strv_sort(names);
-    strv_for_each(name, names) {
+    strv_for_each (name, names) {
         int r = snapshot_ref(s, map_get(&s->refs, name), name, b, e);
         if (r < 0)
             return r;
@@ -516,7 +516,7 @@ static int snapshot_name(struct image_store *s, const char *name, struct image_b
 int image_snapshot(struct image_store *s, char *const *names, struct image_bundle *ret,
                    struct err *e) {
     struct image_bundle b = {.layers = s->layers};
-    strv_for_each(name, names) {
+    strv_for_each (name, names) {
         int r = snapshot_name(s, name, &b, e);
         if (r < 0) {
             image_bundle_done(&b);

@@ -101,13 +101,13 @@ static void remove_refs(struct deleter *d, struct image *i) {
 
 static bool tags_in_one_repository(const struct image *i) {
     auto_free char *first = NULL;
-    strv_for_each(tag, i->tags) {
+    strv_for_each (tag, i->tags) {
         auto_free char *repo = xstrndup(tag, (size_t)(strrchr(tag, ':') - tag));
         if (first && !str_eq(first, repo))
             return false;
         str_set(&first, repo);
     }
-    strv_for_each(digest, i->digests) {
+    strv_for_each (digest, i->digests) {
         auto_free char *repo = xstrndup(digest, strcspn(digest, "@"));
         if (first && !str_eq(first, repo))
             return false;
@@ -118,8 +118,7 @@ static bool tags_in_one_repository(const struct image *i) {
 
 /* Removes an image and then parents that nothing names any more. quiet: a conflict is no error
  * (the image then stays, perhaps without names). */
-static int delete_image(struct deleter *d, struct image *i, bool force, bool quiet,
-                        struct err *e) {
+static int delete_image(struct deleter *d, struct image *i, bool force, bool quiet, struct err *e) {
     auto_err conflict = ERR_INIT;
     while (i) {
         unsigned mask = CONFLICT_HARD | (force ? 0 : CONFLICT_SOFT);
@@ -164,11 +163,11 @@ static int delete_by_ref(struct deleter *d, struct image *i, const char *canonic
         auto_free char *repo = xstrndup(canonical, (size_t)(strrchr(canonical, ':') - canonical));
         auto_free char *tag_prefix = xasprintf("%s:", repo);
         bool tagged = false;
-        strv_for_each(tag, i->tags)
+        strv_for_each (tag, i->tags)
             tagged |= str_starts(tag, tag_prefix);
         auto_free char *digest_prefix = xasprintf("%s@", repo);
         auto_strv digests = tagged ? NULL : strv_dup(i->digests);
-        strv_for_each(digest, digests) {
+        strv_for_each (digest, digests) {
             if (str_starts(digest, digest_prefix))
                 untag(d, i, digest);
         }

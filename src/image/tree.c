@@ -17,7 +17,7 @@
 /* Entries in one directory: what bounds the memory of a listing. */
 #define TREE_NAMES_MAX (16u << 20)
 /* Removal goes this deep before it moves the rest up: bounds descriptors. */
-#define REMOVE_DEPTH 64
+#define REMOVE_DEPTH    64
 #define RANDOM_NAME_MAX 40
 
 int tree_open_dir(int dirfd, const char *name) {
@@ -31,8 +31,7 @@ bool tree_is_whiteout(const struct stat *st) {
 
 bool tree_is_opaque(int dirfd) {
     char value[2];
-    return fgetxattr(dirfd, "trusted.overlay.opaque", value, sizeof(value)) == 1 &&
-           value[0] == 'y';
+    return fgetxattr(dirfd, "trusted.overlay.opaque", value, sizeof(value)) == 1 && value[0] == 'y';
 }
 
 static int compare_names(const void *a, const void *b) {
@@ -215,8 +214,8 @@ int tree_walk_next(struct tree_walk *w, const struct tree_node **ret) {
             buf_putc(&w->path, '/');
         if (!buf_puts(&w->path, name))
             return -ENAMETOOLONG;
-        w->node = (struct tree_node){
-            .dirfd = l->fd, .name = name, .path = buf_str(&w->path), .fd = -1};
+        w->node =
+            (struct tree_node){.dirfd = l->fd, .name = name, .path = buf_str(&w->path), .fd = -1};
         if (fstatat(l->fd, name, &w->node.st, AT_SYMLINK_NOFOLLOW) < 0) {
             if (errno == ENOENT)
                 continue;

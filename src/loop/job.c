@@ -26,11 +26,7 @@
 #endif
 
 static const unsigned class_limits[JOB_CLASS_MAX_] = {
-    [JOB_IMAGE] = 4,
-    [JOB_STREAM] = 64,
-    [JOB_FOLLOW] = 1000,
-    [JOB_CLEAR] = 32,
-    [JOB_SHORT] = 4,
+    [JOB_IMAGE] = 4, [JOB_STREAM] = 64, [JOB_FOLLOW] = 1000, [JOB_CLEAR] = 32, [JOB_SHORT] = 4,
 };
 
 struct jobs {

@@ -32,7 +32,7 @@ enum mon_type {
                         has sent already; the client's socket attached */
     MON_RESIZE,      /* rows, cols */
     MON_CLOSE_STDIN,
-    MON_SIGNAL_READY,/* unused, reserved */
+    MON_SIGNAL_READY, /* unused, reserved */
 };
 
 enum mon_attach_flags {

@@ -70,7 +70,8 @@ static char *address_text(uint32_t address) {
     return xstrdup(inet_ntop(AF_INET, &a, text, sizeof text));
 }
 
-/* ---- the bridge -------------------------------------------------------------------------------- */
+/* ---- the bridge --------------------------------------------------------------------------------
+ */
 static int add_bridge(struct network *n) {
     struct ifinfomsg i = {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
     struct nl_msg m;
@@ -93,7 +94,8 @@ static bool bridge_has_address(const struct network *n) {
     if (getifaddrs(&all) < 0)
         return false;
     for (struct ifaddrs *a = all; a && !found; a = a->ifa_next)
-        found = a->ifa_addr && a->ifa_addr->sa_family == AF_INET && str_eq(a->ifa_name, n->bridge) &&
+        found = a->ifa_addr && a->ifa_addr->sa_family == AF_INET &&
+                str_eq(a->ifa_name, n->bridge) &&
                 ((struct sockaddr_in *)(void *)a->ifa_addr)->sin_addr.s_addr == htonl(n->gateway);
     freeifaddrs(all);
     return found;
@@ -117,14 +119,16 @@ static int open_bridge(struct network *n, const char *bip, struct err *e) {
     return 0;
 }
 
-/* ---- open, close ------------------------------------------------------------------------------- */
+/* ---- open, close -------------------------------------------------------------------------------
+ */
 static int plan_addresses(struct network *n, const struct network_options *o, struct err *e) {
     uint32_t subnet, fixed;
     int prefix = 0;
 
     if (parse_cidr(o->bip, &n->gateway, &n->prefix_len) < 0 || n->prefix_len > 30)
-        return err_set(e, ERR_INVALID, "invalid --bip %s: an address with a prefix of at most 30 "
-                                       "bits is needed",
+        return err_set(e, ERR_INVALID,
+                       "invalid --bip %s: an address with a prefix of at most 30 "
+                       "bits is needed",
                        o->bip);
     subnet = n->gateway & mask_of(n->prefix_len);
     n->first = subnet + 1;
@@ -132,8 +136,9 @@ static int plan_addresses(struct network *n, const struct network_options *o, st
     if (!str_empty(o->fixed_cidr)) {
         if (parse_cidr(o->fixed_cidr, &fixed, &prefix) < 0 || prefix < n->prefix_len ||
             (fixed & mask_of(n->prefix_len)) != subnet)
-            return err_set(e, ERR_INVALID, "invalid --fixed-cidr %s: it must lie in the bridge's "
-                                           "subnet",
+            return err_set(e, ERR_INVALID,
+                           "invalid --fixed-cidr %s: it must lie in the bridge's "
+                           "subnet",
                            o->fixed_cidr);
         fixed &= mask_of(prefix);
         if (fixed > n->first)
@@ -228,7 +233,8 @@ void network_remove(struct network *n) {
     (void)link_del(n->nl, n->bridge);
 }
 
-/* ---- endpoints --------------------------------------------------------------------------------- */
+/* ---- endpoints ---------------------------------------------------------------------------------
+ */
 void network_endpoint_done(struct network_endpoint *ep) {
     free(ep->host_if);
     free(ep->mac);
@@ -276,8 +282,9 @@ int network_attach(struct network *n, const char *mac, struct network_endpoint *
     char hex[9];
 
     if (!n->bridge)
-        return err_set(e, ERR_INVALID, "this daemon has no default bridge (--bridge=none): start "
-                                       "the container with --network none or host");
+        return err_set(e, ERR_INVALID,
+                       "this daemon has no default bridge (--bridge=none): start "
+                       "the container with --network none or host");
     if (n->in_use >= BRIDGE_PORTS_MAX)
         return err_set(e, ERR_SYSTEM,
                        "the bridge %s has %d containers: a Linux bridge takes no more ports. Use "
@@ -289,8 +296,9 @@ int network_attach(struct network *n, const char *mac, struct network_endpoint *
         n->next = n->next == n->last ? n->first : n->next + 1;
     }
     if (address == 0)
-        return err_set(e, ERR_SYSTEM, "no available IPv4 addresses on this network's address pools: "
-                                      "bridge (%s)",
+        return err_set(e, ERR_SYSTEM,
+                       "no available IPv4 addresses on this network's address pools: "
+                       "bridge (%s)",
                        n->subnet_text);
     random_bytes(rnd, sizeof rnd);
     hex_encode(rnd, sizeof rnd, hex);
@@ -299,10 +307,9 @@ int network_attach(struct network *n, const char *mac, struct network_endpoint *
                                      .gateway = xstrdup(n->gateway_text),
                                      .prefix_len = n->prefix_len,
                                      .mtu = n->mtu};
-    ret->mac = str_empty(mac)
-                   ? xasprintf("02:42:%02x:%02x:%02x:%02x", address >> 24, address >> 16 & 255,
-                               address >> 8 & 255, address & 255)
-                   : xstrdup(mac);
+    ret->mac = str_empty(mac) ? xasprintf("02:42:%02x:%02x:%02x:%02x", address >> 24,
+                                          address >> 16 & 255, address >> 8 & 255, address & 255)
+                              : xstrdup(mac);
     take(n, ret->address, ret->host_if);
     return 0;
 }

@@ -32,18 +32,17 @@ void network_close(struct network *n);
 void network_remove(struct network *n);
 
 struct network_endpoint {
-    char *host_if;   /* "veth" and 7 hex digits */
-    char *mac;       /* "02:42:ac:11:00:02" */
-    char *address;   /* "172.17.0.2" */
-    char *gateway;   /* "172.17.0.1" */
+    char *host_if; /* "veth" and 7 hex digits */
+    char *mac;     /* "02:42:ac:11:00:02" */
+    char *address; /* "172.17.0.2" */
+    char *gateway; /* "172.17.0.1" */
     int prefix_len;
     int64_t mtu;
 };
 void network_endpoint_done(struct network_endpoint *ep);
 /* Takes an address (and makes a MAC from it unless `mac` is given). ERR_SYSTEM in Docker's words
  * when the pool is exhausted; a bridge takes 1,023 ports. */
-int network_attach(struct network *n, const char *mac, struct network_endpoint *ret,
-                   struct err *e);
+int network_attach(struct network *n, const char *mac, struct network_endpoint *ret, struct err *e);
 /* Marks an endpoint of an adopted container as used. */
 int network_adopt(struct network *n, const struct network_endpoint *ep, struct err *e);
 /* Gives the address back. The pair goes with the container's network namespace; while it is still
@@ -53,6 +52,7 @@ void network_release(struct network *n, const struct network_endpoint *ep);
 const char *network_bridge(const struct network *n);  /* NULL without */
 const char *network_subnet(const struct network *n);  /* "172.17.0.0/16" */
 const char *network_gateway(const struct network *n); /* "172.17.0.1" */
-/* Repairs the table after somebody flushed it (true then); call when the kernel tells of a change. */
-int network_fd(const struct network *n);              /* notifications, -1 without */
+/* Repairs the table after somebody flushed it (true then); call when the kernel tells of a change.
+ */
+int network_fd(const struct network *n); /* notifications, -1 without */
 bool network_on_event(struct network *n);

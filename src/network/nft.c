@@ -88,7 +88,8 @@ static void put_chain(struct batch *b, const char *table, const char *name, cons
     end_msg(b);
 }
 
-/* ---- expressions ------------------------------------------------------------------------------- */
+/* ---- expressions -------------------------------------------------------------------------------
+ */
 struct expr {
     struct nlattr *elem, *data;
 };
@@ -185,7 +186,8 @@ static void verdict(struct nlmsghdr *h, int32_t code) {
     end_expr(h, x);
 }
 
-/* ---- rules ------------------------------------------------------------------------------------- */
+/* ---- rules -------------------------------------------------------------------------------------
+ */
 static struct nlmsghdr *begin_rule(struct batch *b, const char *table, const char *chain,
                                    struct nlattr **exprs) {
     struct nlmsghdr *h = begin_msg(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
@@ -233,7 +235,8 @@ static void put_rules(struct batch *b, const struct nft_rules *r) {
     }
 }
 
-/* ---- exchange ---------------------------------------------------------------------------------- */
+/* ---- exchange ----------------------------------------------------------------------------------
+ */
 static void batch_begin(struct nft *n, struct batch *b) {
     b->room = xmalloc(2 * BATCH_MAX); /* libmnl wants room for one message behind the limit */
     b->b = mnl_nlmsg_batch_start(b->room, BATCH_MAX);
@@ -253,8 +256,8 @@ static int batch_send(struct nft *n, struct batch *b, struct nlmsghdr *last) {
     n->seq = b->seq;
     if (b->full)
         r = -EMSGSIZE;
-    else if (mnl_socket_sendto(n->request, mnl_nlmsg_batch_head(b->b),
-                               mnl_nlmsg_batch_size(b->b)) < 0)
+    else if (mnl_socket_sendto(n->request, mnl_nlmsg_batch_head(b->b), mnl_nlmsg_batch_size(b->b)) <
+             0)
         r = -errno;
     mnl_nlmsg_batch_stop(b->b);
     free(b->room);
@@ -371,8 +374,7 @@ bool nft_was_disturbed(struct nft *n, const char *table) {
 
             if (h->nlmsg_pid == n->port || h->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES)
                 continue;
-            if ((type == NFT_MSG_DELTABLE || type == NFT_MSG_DELCHAIN ||
-                 type == NFT_MSG_DELRULE) &&
+            if ((type == NFT_MSG_DELTABLE || type == NFT_MSG_DELCHAIN || type == NFT_MSG_DELRULE) &&
                 names_table(h, table))
                 yes = true;
         }

@@ -9,8 +9,8 @@
  *             ip saddr <subnet> oifname != <bridge> masquerade }
  *         chain forward { type filter hook forward priority filter
  *             oifname <bridge> ct state established,related accept
- *             iifname != <bridge> oifname <bridge> drop      # nothing is published: closed to the LAN
- *             iifname <bridge> oifname <bridge> drop }       # without icc
+ *             iifname != <bridge> oifname <bridge> drop      # nothing is published: closed to the
+ * LAN iifname <bridge> oifname <bridge> drop }       # without icc
  *     }
  */
 #include <stdbool.h>

@@ -105,8 +105,8 @@ static int make_dir(const struct cgroupfs_hierarchy *h, const char *rel, struct 
 
             if (fd >= 0)
                 (void)cgroupfs_each_pid(fd, count_pid, &n); /* the number is for the text only */
-            return err_set(e, ERR_CONFLICT,
-                           "container's cgroup is not empty: %u process(es) found", n);
+            return err_set(e, ERR_CONFLICT, "container's cgroup is not empty: %u process(es) found",
+                           n);
         }
     }
     if (r < 0) {
@@ -262,9 +262,8 @@ int cgroup_is_frozen(const struct cgroup *c, bool *ret) {
 
 /* The hierarchy whose membership speaks for the container. */
 static int members_fd(const struct cgroup *c) {
-    static const enum cgroupfs_controller order[] = {CGROUPFS_FREEZER, CGROUPFS_PIDS,
-                                                     CGROUPFS_MEMORY, CGROUPFS_DEVICES,
-                                                     CGROUPFS_SYSTEMD};
+    static const enum cgroupfs_controller order[] = {
+        CGROUPFS_FREEZER, CGROUPFS_PIDS, CGROUPFS_MEMORY, CGROUPFS_DEVICES, CGROUPFS_SYSTEMD};
 
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
         if (cgroup_fd(c, order[i]) >= 0)

@@ -29,7 +29,7 @@ struct cgroup_manager; /* the v1 and v2 operations, private */
 struct cgroup {
     const struct cgroupfs_host *host; /* borrowed, outlives */
     const struct cgroup_manager *manager;
-    char *path;                       /* "/docker/<id>" */
+    char *path;                        /* "/docker/<id>" */
     int fds[CGROUPFS_HIERARCHIES_MAX]; /* the group's directory in host->hierarchies[i], or -1 */
 };
 
@@ -128,15 +128,15 @@ struct cgroup_blkio_table {
     size_t count;
 };
 enum cgroup_blkio_kind { /* Docker's eight tables, its order */
-    CGROUP_BLKIO_SERVICE_BYTES,
-    CGROUP_BLKIO_SERVICED,
-    CGROUP_BLKIO_QUEUE,
-    CGROUP_BLKIO_SERVICE_TIME,
-    CGROUP_BLKIO_WAIT_TIME,
-    CGROUP_BLKIO_MERGED,
-    CGROUP_BLKIO_TIME,
-    CGROUP_BLKIO_SECTORS,
-    CGROUP_BLKIO_KINDS,
+                         CGROUP_BLKIO_SERVICE_BYTES,
+                         CGROUP_BLKIO_SERVICED,
+                         CGROUP_BLKIO_QUEUE,
+                         CGROUP_BLKIO_SERVICE_TIME,
+                         CGROUP_BLKIO_WAIT_TIME,
+                         CGROUP_BLKIO_MERGED,
+                         CGROUP_BLKIO_TIME,
+                         CGROUP_BLKIO_SECTORS,
+                         CGROUP_BLKIO_KINDS,
 };
 extern const char *const cgroup_blkio_names[CGROUP_BLKIO_KINDS]; /* "io_service_bytes_recursive" */
 
@@ -149,7 +149,7 @@ struct cgroup_stats {
     size_t percpu_count;
     uint64_t throttle_periods, throttled_periods, throttled_ns;
     uint64_t memory_usage, memory_max_usage, memory_failcnt;
-    uint64_t memory_limit; /* UINT64_MAX: none */
+    uint64_t memory_limit;                  /* UINT64_MAX: none */
     struct cgroup_stat_entry *memory_stats; /* owned; memory.stat */
     size_t memory_stats_count;
     uint64_t pids_current, pids_limit; /* limit: UINT64_MAX: none */

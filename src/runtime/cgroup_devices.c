@@ -54,8 +54,7 @@ static int rule_read(const struct oci_device_rule *r, struct rule *ret, struct e
         else if (*p == 'm')
             x.access |= BPF_DEVCG_ACC_MKNOD;
         else
-            return err_set(e, ERR_INVALID, "invalid device rule: unknown access \"%s\"",
-                           r->access);
+            return err_set(e, ERR_INVALID, "invalid device rule: unknown access \"%s\"", r->access);
     }
     if (str_empty(r->access))
         x.access = ACCESS_ALL;
@@ -97,10 +96,9 @@ static int v1_write_rule(int fd, const struct rule *x, char type, char text[stat
         (void)snprintf(major, sizeof major, "%" PRId64, x->major);
     if (x->minor >= 0)
         (void)snprintf(minor, sizeof minor, "%" PRId64, x->minor);
-    (void)snprintf(text, 64, "%c %s:%s %s%s%s", type, major, minor,
-                   x->access & BPF_DEVCG_ACC_READ ? "r" : "",
-                   x->access & BPF_DEVCG_ACC_WRITE ? "w" : "",
-                   x->access & BPF_DEVCG_ACC_MKNOD ? "m" : "");
+    (void)snprintf(
+        text, 64, "%c %s:%s %s%s%s", type, major, minor, x->access & BPF_DEVCG_ACC_READ ? "r" : "",
+        x->access & BPF_DEVCG_ACC_WRITE ? "w" : "", x->access & BPF_DEVCG_ACC_MKNOD ? "m" : "");
     return v1_write(fd, text);
 }
 

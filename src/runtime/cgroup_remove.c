@@ -58,7 +58,7 @@ static void kill_below(int fd, unsigned depth) {
 static void kill_left_over(char *const *dirs) {
     char *freezer = NULL;
 
-    strv_for_each(dir, dirs) {
+    strv_for_each (dir, dirs) {
         auto_fd fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
         if (fd < 0)
@@ -68,7 +68,7 @@ static void kill_left_over(char *const *dirs) {
         if (!freezer && cgroupfs_write(fd, "freezer.state", "FROZEN") == 0)
             freezer = dir;
     }
-    strv_for_each(dir, dirs) {
+    strv_for_each (dir, dirs) {
         auto_fd fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
         if (fd >= 0)
@@ -85,7 +85,7 @@ static void kill_left_over(char *const *dirs) {
 static int remove_once(char *const *dirs) {
     int r = 0;
 
-    strv_for_each(dir, dirs) {
+    strv_for_each (dir, dirs) {
         int x = cgroupfs_rmdirs(AT_FDCWD, dir);
 
         if (x < 0 && r == 0)

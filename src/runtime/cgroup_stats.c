@@ -56,8 +56,7 @@ struct cgroup_blkio_entry *cgroup_blkio_add(struct cgroup_blkio_table *t) {
     return x;
 }
 
-int cgroup_stat_table(int fd, const char *file, struct cgroup_stat_entry **ret,
-                      size_t *ret_count) {
+int cgroup_stat_table(int fd, const char *file, struct cgroup_stat_entry **ret, size_t *ret_count) {
     auto_buf text = {.max = 1 << 18};
     struct cgroup_stat_entry *list = NULL;
     size_t count = 0, cap = 0;
@@ -68,8 +67,7 @@ int cgroup_stat_table(int fd, const char *file, struct cgroup_stat_entry **ret,
     for (char *line = text.data; line && *line;) {
         char *end = strchr(line, '\n'), *blank = strchr(line, ' ');
 
-        if (blank && (!end || blank < end) &&
-            (size_t)(blank - line) < sizeof list->name) {
+        if (blank && (!end || blank < end) && (size_t)(blank - line) < sizeof list->name) {
             if (count == cap) {
                 cap = cap ? cap * 2 : 64;
                 list = xreallocarray(list, cap, sizeof *list);
@@ -133,8 +131,8 @@ static void info_v1(const struct cgroupfs_host *h, struct cgroup_info *i) {
     i->cpu_cfs_period = can(h, CGROUPFS_CPU, "cpu.cfs_period_us");
     i->cpu_cfs_quota = can(h, CGROUPFS_CPU, "cpu.cfs_quota_us");
     i->cpu_realtime = can(h, CGROUPFS_CPU, "cpu.rt_period_us");
-    i->blkio_weight = can(h, CGROUPFS_BLKIO, "blkio.weight") ||
-                      can(h, CGROUPFS_BLKIO, "blkio.bfq.weight");
+    i->blkio_weight =
+        can(h, CGROUPFS_BLKIO, "blkio.weight") || can(h, CGROUPFS_BLKIO, "blkio.bfq.weight");
     i->blkio_weight_device = can(h, CGROUPFS_BLKIO, "blkio.weight_device") ||
                              can(h, CGROUPFS_BLKIO, "blkio.bfq.weight_device");
     i->blkio_read_bps = can(h, CGROUPFS_BLKIO, "blkio.throttle.read_bps_device");
@@ -160,8 +158,9 @@ static char *info_cpuset(const struct cgroupfs_host *h, const char *v1, const ch
     int i = h->by_controller[CGROUPFS_CPUSET];
     char text[4096] = "";
 
-    if (i >= 0 && cgroupfs_read(h->hierarchies[i].fd, h->version == 2 ? v2 : v1, text,
-                                sizeof text) == 0 && text[0] != '\0')
+    if (i >= 0 &&
+        cgroupfs_read(h->hierarchies[i].fd, h->version == 2 ? v2 : v1, text, sizeof text) == 0 &&
+        text[0] != '\0')
         return xstrdup(text);
     if (cgroupfs_read(AT_FDCWD, sysfs, text, sizeof text) < 0)
         text[0] = '\0';
@@ -180,10 +179,10 @@ void cgroup_info_read(const struct cgroupfs_host *h, struct cgroup_info *ret) {
     i.devices = cgroupfs_has(h, CGROUPFS_DEVICES);
     i.freezer = cgroupfs_has(h, CGROUPFS_FREEZER);
     i.hugetlb = cgroupfs_has(h, CGROUPFS_HUGETLB);
-    i.cpus = info_cpuset(h, "cpuset.cpus", "cpuset.cpus.effective",
-                         "/sys/devices/system/cpu/online");
-    i.mems = info_cpuset(h, "cpuset.mems", "cpuset.mems.effective",
-                         "/sys/devices/system/node/online");
+    i.cpus =
+        info_cpuset(h, "cpuset.cpus", "cpuset.cpus.effective", "/sys/devices/system/cpu/online");
+    i.mems =
+        info_cpuset(h, "cpuset.mems", "cpuset.mems.effective", "/sys/devices/system/node/online");
     *ret = i;
 }
 

@@ -183,8 +183,8 @@ static int apply_cpu(struct cgroup *c, const struct oci_cpu *cpu, struct err *e)
     if (r == 0 && cpu->burst.set)
         r = cgroup_put_i64(c, CGROUPFS_CPU, "cpu.cfs_burst_us", (int64_t)cpu->burst.value, e);
     if (r == 0 && cpu->realtime_period.set && cpu->realtime_period.value != 0)
-        r = cgroup_put_i64(c, CGROUPFS_CPU, "cpu.rt_period_us",
-                           (int64_t)cpu->realtime_period.value, e);
+        r = cgroup_put_i64(c, CGROUPFS_CPU, "cpu.rt_period_us", (int64_t)cpu->realtime_period.value,
+                           e);
     if (r == 0 && cpu->realtime_runtime.set && cpu->realtime_runtime.value != 0)
         r = cgroup_put_i64(c, CGROUPFS_CPU, "cpu.rt_runtime_us", cpu->realtime_runtime.value, e);
     if (r == 0 && cpu->idle.set)
@@ -201,8 +201,7 @@ static int apply_throttle(struct cgroup *c, const struct field_array *list, cons
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < list->count; i++) {
-        const struct oci_throttle_device *d =
-            field_array_at(list, struct oci_throttle_device, i);
+        const struct oci_throttle_device *d = field_array_at(list, struct oci_throttle_device, i);
         char text[96];
 
         (void)snprintf(text, sizeof text, "%" PRId64 ":%" PRId64 " %" PRIu64, d->major, d->minor,
@@ -215,8 +214,8 @@ static int apply_throttle(struct cgroup *c, const struct field_array *list, cons
 static int apply_blkio(struct cgroup *c, const struct oci_block_io *b, struct err *e) {
     int fd = cgroup_fd(c, CGROUPFS_BLKIO);
     /* CFQ's files went with Linux 5.0; BFQ has its own. */
-    bool bfq = fd >= 0 && !cgroupfs_exists(fd, "blkio.weight") &&
-               cgroupfs_exists(fd, "blkio.bfq.weight");
+    bool bfq =
+        fd >= 0 && !cgroupfs_exists(fd, "blkio.weight") && cgroupfs_exists(fd, "blkio.bfq.weight");
     int r = 0;
 
     if (b->weight.set && b->weight.value != 0)
@@ -234,8 +233,8 @@ static int apply_blkio(struct cgroup *c, const struct oci_block_io *b, struct er
             continue;
         (void)snprintf(text, sizeof text, "%" PRId64 ":%" PRId64 " %" PRIu64, d->major, d->minor,
                        d->weight.value);
-        r = cgroup_put(c, CGROUPFS_BLKIO,
-                       bfq ? "blkio.bfq.weight_device" : "blkio.weight_device", text, e);
+        r = cgroup_put(c, CGROUPFS_BLKIO, bfq ? "blkio.bfq.weight_device" : "blkio.weight_device",
+                       text, e);
     }
     if (r == 0)
         r = apply_throttle(c, &b->throttle_read_bps, "blkio.throttle.read_bps_device", e);
@@ -286,8 +285,8 @@ static int apply_network(struct cgroup *c, const struct oci_network *n, struct e
     return r;
 }
 
-static int v1_apply(struct cgroup *c, const struct oci_resources *r, bool in_userns,
-                    bool is_update, struct err *e) {
+static int v1_apply(struct cgroup *c, const struct oci_resources *r, bool in_userns, bool is_update,
+                    struct err *e) {
     int x = 0;
 
     if (!is_update && r->devices.count > 0 && cgroup_fd(c, CGROUPFS_DEVICES) >= 0)
@@ -415,14 +414,13 @@ static int stats_blkio_file(int fd, const char *file, struct cgroup_blkio_table 
         return r;
     auto_strv lines = str_split(buf_str(&text), '\n');
 
-    strv_for_each(line, lines) {
+    strv_for_each (line, lines) {
         struct cgroup_blkio_entry x = {0};
 
         if (sscanf(line, "%" SCNu64 ":%" SCNu64 " %15[A-Za-z] %" SCNu64, &x.major, &x.minor, x.op,
                    &x.value) != 4) {
             x.op[0] = '\0';
-            if (sscanf(line, "%" SCNu64 ":%" SCNu64 " %" SCNu64, &x.major, &x.minor, &x.value) !=
-                3)
+            if (sscanf(line, "%" SCNu64 ":%" SCNu64 " %" SCNu64, &x.major, &x.minor, &x.value) != 3)
                 continue;
         }
         *cgroup_blkio_add(t) = x;

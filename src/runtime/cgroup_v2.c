@@ -16,9 +16,8 @@
 #include "base/str.h"
 #include "runtime/cgroup_private.h"
 
-#define FREEZE_TIMEOUT_MS 2000
+#define FREEZE_TIMEOUT_MS  2000
 #define CPU_PERIOD_DEFAULT 100000
-
 
 static int v2_fd(const struct cgroup *c) {
     return c->fds[0];
@@ -69,13 +68,13 @@ static void enable_controllers(int dir) {
     auto_strv words = str_split(have, ' ');
     auto_buf all = {.max = 1024};
 
-    strv_for_each(word, words)
+    strv_for_each (word, words)
         if (!has_word(on, word))
             (void)buf_printf(&all, "%s+%s", all.len ? " " : "", word);
     if (all.len == 0 || all.failed ||
         cgroupfs_write(dir, "cgroup.subtree_control", buf_str(&all)) == 0)
         return;
-    strv_for_each(word, words) {
+    strv_for_each (word, words) {
         char one[64];
 
         if (has_word(on, word))
@@ -209,8 +208,7 @@ static int apply_io_max(struct cgroup *c, const struct field_array *list, const 
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < list->count; i++) {
-        const struct oci_throttle_device *d =
-            field_array_at(list, struct oci_throttle_device, i);
+        const struct oci_throttle_device *d = field_array_at(list, struct oci_throttle_device, i);
         char text[96];
 
         if (d->rate == 0)
@@ -294,8 +292,8 @@ static int apply_unified(struct cgroup *c, const struct strmap *m, struct err *e
     return 0;
 }
 
-static int v2_apply(struct cgroup *c, const struct oci_resources *r, bool in_userns,
-                    bool is_update, struct err *e) {
+static int v2_apply(struct cgroup *c, const struct oci_resources *r, bool in_userns, bool is_update,
+                    struct err *e) {
     int x = 0;
 
     if (!is_update && r->devices.count > 0)
@@ -397,13 +395,13 @@ static void stats_io(int fd, struct cgroup_stats *s) {
         return;
     auto_strv lines = str_split(buf_str(&text), '\n');
 
-    strv_for_each(line, lines) {
+    strv_for_each (line, lines) {
         auto_strv words = str_split(line, ' ');
         uint64_t major, minor;
 
         if (!words || sscanf(words[0], "%" SCNu64 ":%" SCNu64, &major, &minor) != 2)
             continue;
-        strv_for_each(word, words) {
+        strv_for_each (word, words) {
             for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
                 const char *v = str_after(word, keys[i].key);
                 uint64_t n;

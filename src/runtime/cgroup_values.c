@@ -40,7 +40,7 @@ uint64_t cgroup_io_weight(uint64_t weight) {
 static int cpulist_parse(const char *list, uint8_t *bits) {
     auto_strv parts = str_split(list, ',');
 
-    strv_for_each(part, parts) {
+    strv_for_each (part, parts) {
         char *dash = strchr(part, '-');
         uint64_t from, to;
 

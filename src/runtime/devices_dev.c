@@ -22,7 +22,7 @@ static const struct {
     const char *name;
     unsigned major, minor;
 } standard[] = {
-    {"null", 1, 3}, {"zero", 1, 5},    {"full", 1, 7},
+    {"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
     {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
 };
 

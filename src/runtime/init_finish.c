@@ -74,8 +74,9 @@ static int enter_cwd(struct init *b, struct err *e) {
     bool inside = real && *real == '/';
     free(real);
     if (!inside)
-        return err_set(e, ERR_INVALID, "current working directory is outside of container mount "
-                                       "namespace root -- possible container breakout detected");
+        return err_set(e, ERR_INVALID,
+                       "current working directory is outside of container mount "
+                       "namespace root -- possible container breakout detected");
     return 0;
 }
 
@@ -139,8 +140,9 @@ static int set_labels(struct init *b, struct err *e) {
     if (!str_empty(p->apparmor_profile)) {
         int r = lsm_apparmor_exec(b->proc, p->apparmor_profile);
         if (r < 0)
-            return err_sys(e, r, "unable to apply apparmor profile: apparmor failed to apply "
-                                 "profile");
+            return err_sys(e, r,
+                           "unable to apply apparmor profile: apparmor failed to apply "
+                           "profile");
     }
     if (!str_empty(p->selinux_label)) {
         int r = lsm_selinux_exec(b->proc, p->selinux_label);
@@ -225,7 +227,7 @@ static int check_executable(const char *path) {
 
 static int search_path(const char *name, const char *path, char **ret) {
     auto_strv dirs = str_split(str_or_empty(path), ':');
-    strv_for_each(dir, dirs) {
+    strv_for_each (dir, dirs) {
         auto_free char *full = xasprintf("%s%s%s", dir, *dir ? "/" : "./", name);
         if (check_executable(full) < 0)
             continue;
@@ -259,7 +261,7 @@ static char **full_args(const struct rt_request *req) {
     char **args = NULL;
     strv_add(&args, RT_INIT_PATH);
     strv_add(&args, "--");
-    strv_for_each(a, req->spec.process.args) {
+    strv_for_each (a, req->spec.process.args) {
         strv_add(&args, a);
     }
     return args;
@@ -271,7 +273,7 @@ static _Noreturn void run(const char *program, char **args, char **env) {
     execve(program, args, env);
     int error = errno;
     dprintf(STDERR_FILENO, "exec %s: %s\n", program,
-            error == ENOEXEC ? "exec format error"
+            error == ENOEXEC  ? "exec format error"
             : error == ENOENT ? "no such file or directory"
             : error == EACCES ? "permission denied"
                               : strerror(error));

@@ -161,7 +161,11 @@ static int exec_steps(struct init *b, struct err *e) {
 
 static _Noreturn void run(struct setup *s, int (*steps)(struct init *, struct err *)) {
     struct init b = {
-        .s = s, .sync = s->sync_child, .root = -1, .proc = -1, .tty_slave = -1,
+        .s = s,
+        .sync = s->sync_child,
+        .root = -1,
+        .proc = -1,
+        .tty_slave = -1,
         .kind = SYNC_TEXT_PROCESS,
     };
     auto_err e = ERR_INIT;

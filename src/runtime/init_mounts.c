@@ -106,8 +106,8 @@ static int attach(struct init *b, const struct rt_mount *m, int fd, int *ret_tar
     auto_fd target = -1;
     if (m->kind == RT_MOUNT_NEW && (str_eq(type, "proc") || str_eq(type, "sysfs"))) {
         /* On an ordinary directory only: an image must not redirect them. */
-        target = path_open_in_how(b->root, m->destination, O_PATH | O_DIRECTORY, 0,
-                                  RESOLVE_NO_SYMLINKS);
+        target =
+            path_open_in_how(b->root, m->destination, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_SYMLINKS);
         if (target == -ENOENT)
             target = path_mkdirs_in(b->root, m->destination, 0755, NO_OWNER, NO_OWNER);
     } else {
@@ -148,7 +148,7 @@ static void link_controllers(int dir, const char *name) {
     if (!strchr(name, ','))
         return;
     auto_strv names = str_split(name, ',');
-    strv_for_each(n, names) {
+    strv_for_each (n, names) {
         (void)!symlinkat(name, dir, n); /* exists: fine */
     }
 }
@@ -264,13 +264,13 @@ static int late_read_only(struct init *b, struct err *e) {
 
 int init_mounts_seal(struct init *b, struct err *e) {
     const struct oci_spec *spec = &b->s->request.spec;
-    strv_for_each(ro, spec->lin.readonly_paths) {
+    strv_for_each (ro, spec->lin.readonly_paths) {
         int r = make_read_only(b, ro);
         if (r < 0)
             return err_sys(e, r, "can't make %s read-only", ro);
     }
     auto_fd null = strv_len(spec->lin.masked_paths) ? open_null(b) : -1;
-    strv_for_each(masked, spec->lin.masked_paths) {
+    strv_for_each (masked, spec->lin.masked_paths) {
         int r = mask(b, masked, null);
         if (r < 0)
             return err_sys(e, r, "can't mask path \"%s\"", masked);

@@ -113,7 +113,7 @@ int lsm_selinux_label(const struct lsm_host *h, char *const *opts, const char *b
 
     if (label_split(base, &l) < 0)
         r = err_set(e, ERR_SYSTEM, "invalid SELinux label: \"%s\"", base);
-    strv_for_each(opt, opts) {
+    strv_for_each (opt, opts) {
         size_t i = 0;
 
         if (r < 0)

@@ -37,34 +37,33 @@ char *lsm_apparmor_default_text(const char *name, const char *daemon_profile) {
     (void)buf_printf(&b, "profile %s flags=(attach_disconnected,mediate_deleted) {\n", name);
     if (access("/etc/apparmor.d/abstractions/base", F_OK) == 0)
         (void)buf_puts(&b, "  #include <abstractions/base>\n\n");
-    (void)buf_printf(
-        &b,
-        "  network,\n  capability,\n  file,\n  umount,\n\n"
-        "  # signals come from outside, from the engine, and from each other\n"
-        "  signal (receive) peer=unconfined,\n"
-        "  signal (receive) peer=%s,\n"
-        "  signal (send,receive) peer=%s,\n\n"
-        "  # of /proc: the files of processes and sys/kernel/shm* may be written\n"
-        "  deny @{PROC}/* w,\n"
-        "  deny @{PROC}/{[^1-9],[^1-9][^0-9],[^1-9s][^0-9y][^0-9s],"
-        "[^1-9][^0-9][^0-9][^0-9/]*}/** w,\n"
-        "  deny @{PROC}/sys/[^k]** w,\n"
-        "  deny @{PROC}/sys/kernel/{?,??,[^s][^h][^m]**} w,\n"
-        "  deny @{PROC}/sysrq-trigger rwklx,\n"
-        "  deny @{PROC}/kcore rwklx,\n\n"
-        "  deny mount,\n\n"
-        "  # of /sys: only fs/cgroup\n"
-        "  deny /sys/[^f]*/** wklx,\n"
-        "  deny /sys/f[^s]*/** wklx,\n"
-        "  deny /sys/fs/[^c]*/** wklx,\n"
-        "  deny /sys/fs/c[^g]*/** wklx,\n"
-        "  deny /sys/fs/cg[^r]*/** wklx,\n"
-        "  deny /sys/firmware/** rwklx,\n"
-        "  deny /sys/devices/virtual/powercap/** rwklx,\n"
-        "  deny /sys/kernel/security/** rwklx,\n\n"
-        "  ptrace (trace,read,tracedby,readby) peer=%s,\n"
-        "}\n",
-        daemon_profile, name, name);
+    (void)buf_printf(&b,
+                     "  network,\n  capability,\n  file,\n  umount,\n\n"
+                     "  # signals come from outside, from the engine, and from each other\n"
+                     "  signal (receive) peer=unconfined,\n"
+                     "  signal (receive) peer=%s,\n"
+                     "  signal (send,receive) peer=%s,\n\n"
+                     "  # of /proc: the files of processes and sys/kernel/shm* may be written\n"
+                     "  deny @{PROC}/* w,\n"
+                     "  deny @{PROC}/{[^1-9],[^1-9][^0-9],[^1-9s][^0-9y][^0-9s],"
+                     "[^1-9][^0-9][^0-9][^0-9/]*}/** w,\n"
+                     "  deny @{PROC}/sys/[^k]** w,\n"
+                     "  deny @{PROC}/sys/kernel/{?,??,[^s][^h][^m]**} w,\n"
+                     "  deny @{PROC}/sysrq-trigger rwklx,\n"
+                     "  deny @{PROC}/kcore rwklx,\n\n"
+                     "  deny mount,\n\n"
+                     "  # of /sys: only fs/cgroup\n"
+                     "  deny /sys/[^f]*/** wklx,\n"
+                     "  deny /sys/f[^s]*/** wklx,\n"
+                     "  deny /sys/fs/[^c]*/** wklx,\n"
+                     "  deny /sys/fs/c[^g]*/** wklx,\n"
+                     "  deny /sys/fs/cg[^r]*/** wklx,\n"
+                     "  deny /sys/firmware/** rwklx,\n"
+                     "  deny /sys/devices/virtual/powercap/** rwklx,\n"
+                     "  deny /sys/kernel/security/** rwklx,\n\n"
+                     "  ptrace (trace,read,tracedby,readby) peer=%s,\n"
+                     "}\n",
+                     daemon_profile, name, name);
     return buf_take(&b);
 }
 

@@ -123,9 +123,9 @@ bool mknod_server_ready(const struct mknod_server *s) {
 struct call {
     uint64_t id;
     pid_t tid;
-    bool at;        /* mknodat: a directory descriptor comes first */
+    bool at; /* mknodat: a directory descriptor comes first */
     int dirfd;
-    uint64_t path;  /* in the caller's memory */
+    uint64_t path; /* in the caller's memory */
     mode_t mode;
     uint32_t major, minor;
 };
@@ -136,10 +136,8 @@ static bool is_mknod(uint32_t arch, int nr, bool *ret_at) {
         uint32_t arch;
         int mknod, mknodat;
     } table[] = {
-        {AUDIT_ARCH_X86_64, 133, 259},
-        {AUDIT_ARCH_X86_64, X32_BIT | 133, X32_BIT | 259},
-        {AUDIT_ARCH_I386, 14, 297},
-        {AUDIT_ARCH_AARCH64, -1, 33},
+        {AUDIT_ARCH_X86_64, 133, 259}, {AUDIT_ARCH_X86_64, X32_BIT | 133, X32_BIT | 259},
+        {AUDIT_ARCH_I386, 14, 297},    {AUDIT_ARCH_AARCH64, -1, 33},
         {AUDIT_ARCH_ARM, 14, 324},
     };
 

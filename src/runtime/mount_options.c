@@ -39,9 +39,9 @@ static const struct word attributes[] = {
 };
 
 /* Said by mount(8), without meaning here. */
-static const char *const ignored[] = {"defaults", "async",  "nomand",   "remount", "loud",
-                                      "silent",   "idmap",  "ridmap",   "auto",    "noauto",
-                                      "norecursive", "recursive", "nocopy", "z", "Z"};
+static const char *const ignored[] = {"defaults",    "async",     "nomand", "remount", "loud",
+                                      "silent",      "idmap",     "ridmap", "auto",    "noauto",
+                                      "norecursive", "recursive", "nocopy", "z",       "Z"};
 
 static const struct {
     const char *name;
@@ -94,7 +94,7 @@ void mount_options_done(struct mount_options *o) {
 
 void mount_options_parse(char *const *words, struct mount_options *ret) {
     *ret = (struct mount_options){0};
-    strv_for_each(w, words) {
+    strv_for_each (w, words) {
         bool recursive;
         const struct word *a = find_attribute(w);
         uint64_t propagation = mount_propagation_parse(w, &recursive);

@@ -21,9 +21,9 @@
 /* File systems whose inodes are views of the kernel: an owner map has no meaning there and the
  * kernel has none for them. */
 static const char *const pseudo_types[] = {
-    "autofs",   "binfmt_misc", "bpf",     "cgroup",     "cgroup2",   "configfs", "debugfs",
-    "devpts",   "devtmpfs",    "efivarfs", "fusectl",   "hugetlbfs", "mqueue",   "nsfs",
-    "proc",     "pstore",      "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs",
+    "autofs", "binfmt_misc", "bpf",        "cgroup",     "cgroup2",   "configfs", "debugfs",
+    "devpts", "devtmpfs",    "efivarfs",   "fusectl",    "hugetlbfs", "mqueue",   "nsfs",
+    "proc",   "pstore",      "rpc_pipefs", "securityfs", "selinuxfs", "sysfs",    "tracefs",
 };
 
 static bool is_pseudo(const char *fs_type) {
@@ -57,7 +57,7 @@ static char *clean_path(const char *path) {
     auto_strv parts = str_split(path, '/');
     char **out = NULL;
     size_t n = 0;
-    strv_for_each(p, parts) {
+    strv_for_each (p, parts) {
         if (!*p || str_eq(p, "."))
             continue;
         if (str_eq(p, "..")) {
@@ -88,16 +88,16 @@ static int set_bind_attributes(const struct mount_options *o, int fd, bool top, 
     uint64_t propagation = o->propagation;
     if (!propagation || (!top && !o->propagation_rec))
         propagation = MS_PRIVATE;
-    int r = sys_mount_setattr(fd, recursive, o->rec_set,
-                              mount_attr_clear_for(o->rec_set, o->rec_clear), propagation,
-                              userns_fd);
+    int r =
+        sys_mount_setattr(fd, recursive, o->rec_set, mount_attr_clear_for(o->rec_set, o->rec_clear),
+                          propagation, userns_fd);
     if (r >= 0 && top && (o->set || o->clear))
         r = sys_mount_setattr(fd, false, o->set, mount_attr_clear_for(o->set, o->clear), 0, -1);
     return r;
 }
 
 static const char *subpath_of(const struct rt_mount *m) {
-    strv_for_each(o, m->options.data) {
+    strv_for_each (o, m->options.data) {
         const char *path = str_after(o, RT_SUBPATH_OPTION);
         if (path)
             return path;
@@ -187,8 +187,8 @@ static bool on_pseudo(int fd) {
 static int open_bind(struct rt_mount *m, bool mapped, struct err *e) {
     const char *source = str_or_empty(m->spec->source);
     if (*source != '/')
-        return err_set(e, ERR_INVALID, "mount source of %s is not absolute: \"%s\"",
-                       m->destination, source);
+        return err_set(e, ERR_INVALID, "mount source of %s is not absolute: \"%s\"", m->destination,
+                       source);
     /* As Docker since 25: what is bound read-only has no writable corners below. */
     if (m->options.recursive && m->options.set & MOUNT_ATTR_RDONLY)
         m->options.rec_set |= MOUNT_ATTR_RDONLY;
@@ -221,8 +221,11 @@ static int open_cgroups(struct rt_mount *m, const struct cgroup *cgroup, struct 
         if (r < 0)
             return err_sys(e, r, "attributes of %s", h->path);
         const char *base = strrchr(h->path, '/');
-        add_part(m, cgroup->host->version == 2 ? "" : base ? base + 1 : h->path, h->path,
-                 take_fd(&mnt));
+        add_part(m,
+                 cgroup->host->version == 2 ? ""
+                 : base                     ? base + 1
+                                            : h->path,
+                 h->path, take_fd(&mnt));
         m->parts[m->n_parts - 1].pseudo = true;
     }
     return 0;
@@ -230,9 +233,16 @@ static int open_cgroups(struct rt_mount *m, const struct cgroup *cgroup, struct 
 
 /* Files of /proc that a container manager may cover; anything else there would only mislead. */
 static const char *const proc_allowed[] = {
-    "cpuinfo", "diskstats", "meminfo",   "stat",
-    "swaps",   "uptime",    "loadavg",   "slabinfo",
-    "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled",
+    "cpuinfo",
+    "diskstats",
+    "meminfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "loadavg",
+    "slabinfo",
+    "sys/kernel/ns_last_pid",
+    "sys/crypto/fips_enabled",
 };
 
 static int check_proc(const struct rt_mount *m, struct err *e) {
@@ -268,8 +278,9 @@ static int open_shm_of(struct rt_mount *m, int join_ipc, struct err *e) {
         return err_sys(e, errno, "failed to open the own mount namespace");
     int r = sys_setns(join_ipc, CLONE_NEWNS);
     if (r < 0)
-        return err_sys(e, r, "failed to enter the mount namespace of the container whose IPC "
-                             "namespace is joined");
+        return err_sys(e, r,
+                       "failed to enter the mount namespace of the container whose IPC "
+                       "namespace is joined");
     /* Its owner decides what lies there: no link of its making may lead into a process of ours. */
     auto_fd root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     auto_fd shm = root < 0 ? -errno : path_open_in(root, "/dev/shm", O_PATH | O_DIRECTORY, 0);
@@ -278,15 +289,16 @@ static int open_shm_of(struct rt_mount *m, int join_ipc, struct err *e) {
     if (r < 0)
         return err_sys(e, r, "failed to return to the own mount namespace");
     if (mnt < 0)
-        return err_sys(e, mnt, "failed to clone /dev/shm of the container whose IPC namespace is "
-                               "joined");
+        return err_sys(e, mnt,
+                       "failed to clone /dev/shm of the container whose IPC namespace is "
+                       "joined");
     add_part(m, "", "/dev/shm", take_fd(&mnt))->pseudo = true;
     return 0;
 }
 
 static int open_mount(struct rt_mount *m, const struct oci_spec *spec, bool mapped,
-                      bool own_cgroupns, const struct cgroup *cgroup,
-                      const struct rootfs_map *map, int join_ipc, struct err *e) {
+                      bool own_cgroupns, const struct cgroup *cgroup, const struct rootfs_map *map,
+                      int join_ipc, struct err *e) {
     const char *type = str_or_empty(m->spec->type);
     if (m->options.bind || str_eq(type, "bind")) {
         m->kind = RT_MOUNT_BIND;

@@ -28,7 +28,7 @@ struct rt_part {
     char *path;
     char *name; /* of the source, for errors */
     int fd;
-    bool pseudo;      /* its owners are not files' owners: stays unmapped */
+    bool pseudo;          /* its owners are not files' owners: stays unmapped */
     bool may_be_unmapped; /* a file, or a mount below the one that was asked for */
 };
 

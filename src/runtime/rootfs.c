@@ -45,7 +45,7 @@ static int clone_dir(const char *path, int userns_fd, struct err *e) {
 struct layers {
     int *lower; /* top first */
     size_t count;
-    int parent; /* holds upper and work: both must lie on one mount */
+    int parent;         /* holds upper and work: both must lie on one mount */
     char *upper, *work; /* names below parent */
     int upper_fd, work_fd;
 };
@@ -180,8 +180,8 @@ static int attach_and_mount(const struct layers *l, bool is_volatile, int *ret_f
     return 0;
 }
 
-static int overlay_by_string(const struct layers *l, bool is_volatile,
-                             const struct rootfs_map *map, int *ret_fd, struct err *e) {
+static int overlay_by_string(const struct layers *l, bool is_volatile, const struct rootfs_map *map,
+                             int *ret_fd, struct err *e) {
     auto_fd host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     auto_fd root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     auto_fd cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -218,8 +218,8 @@ static int overlay_by_string(const struct layers *l, bool is_volatile,
 
 static int overlay_make(const struct rt_rootfs *rootfs, const struct rootfs_map *map, int *ret_fd,
                         struct err *e) {
-    struct layers l __attribute__((cleanup(layers_done))) = {
-        .parent = -1, .upper_fd = -1, .work_fd = -1};
+    struct layers l
+        __attribute__((cleanup(layers_done))) = {.parent = -1, .upper_fd = -1, .work_fd = -1};
     int r = open_layers(rootfs, map->userns_fd, &l, e);
     if (r < 0)
         return r;

@@ -13,8 +13,8 @@
 #include "runtime/request.h"
 
 struct rootfs_map {
-    int userns_fd;         /* -1: no map */
-    uint32_t uid, gid;     /* host ids of the container's root */
+    int userns_fd;     /* -1: no map */
+    uint32_t uid, gid; /* host ids of the container's root */
 };
 
 /* ENV_OLD_OVERLAY in the environment takes the path for kernels before 6.15: layers attached at

@@ -18,7 +18,6 @@
 #include "base/alloc.h"
 #include "runtime/seccomp.h"
 
-
 /* Where a run ended. */
 struct outcome {
     uint32_t action;

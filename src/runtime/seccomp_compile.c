@@ -47,9 +47,12 @@ static const struct {
     const char *name;
     enum scmp_compare op;
 } operators[] = {
-    {"SCMP_CMP_NE", SCMP_CMP_NE}, {"SCMP_CMP_LT", SCMP_CMP_LT},
-    {"SCMP_CMP_LE", SCMP_CMP_LE}, {"SCMP_CMP_EQ", SCMP_CMP_EQ},
-    {"SCMP_CMP_GE", SCMP_CMP_GE}, {"SCMP_CMP_GT", SCMP_CMP_GT},
+    {"SCMP_CMP_NE", SCMP_CMP_NE},
+    {"SCMP_CMP_LT", SCMP_CMP_LT},
+    {"SCMP_CMP_LE", SCMP_CMP_LE},
+    {"SCMP_CMP_EQ", SCMP_CMP_EQ},
+    {"SCMP_CMP_GE", SCMP_CMP_GE},
+    {"SCMP_CMP_GT", SCMP_CMP_GT},
     {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
 };
 
@@ -254,7 +257,7 @@ static int add_rule(struct compiler *c, const struct seccomp_rule *rule, struct 
         return err_set(e, ERR_INVALID, "cannot create more than 6 arguments for seccomp rule");
     for (size_t i = 0; r == 0 && i < rule->args.count; i++)
         r = arg_parse(field_array_at(&rule->args, struct seccomp_arg, i), &args[i], e);
-    strv_for_each(name, rule->names) {
+    strv_for_each (name, rule->names) {
         if (r < 0)
             break;
         note_number(c, name);
@@ -422,7 +425,7 @@ static int add_all(struct compiler *c, const struct seccomp_profile *p, struct e
     for (size_t i = 0; r == 0 && i < sizeof arches / sizeof arches[0]; i++)
         if (arches[i].token == native_token())
             r = add_arch(c, arches[i].name, e);
-    strv_for_each(name, p->architectures)
+    strv_for_each (name, p->architectures)
         if (r == 0)
             r = add_arch(c, name, e);
     for (size_t i = 0; r == 0 && i < p->rules.count; i++)
@@ -438,7 +441,7 @@ static int flags_of(const struct seccomp_profile *p, uint32_t *ret, struct err *
     /* runc's default since 1.2: no speculation barrier, which newer kernels left out themselves. */
     if (!p->flags)
         flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-    strv_for_each(name, p->flags) {
+    strv_for_each (name, p->flags) {
         size_t i = 0, n = sizeof filter_flags / sizeof filter_flags[0];
 
         while (i < n && strcmp(filter_flags[i].name, name) != 0)

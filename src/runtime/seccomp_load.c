@@ -30,9 +30,8 @@ static int read_program(const char *path, struct seccomp_program *ret, struct er
     n = io_read_full(fd, insns, head.count * sizeof *insns);
     if (n != (ssize_t)(head.count * sizeof *insns))
         return err_set(e, ERR_SYSTEM, "%s is no seccomp program", path);
-    *ret = (struct seccomp_program){.count = (uint16_t)head.count,
-                                    .flags = head.flags,
-                                    .notify = head.notify != 0};
+    *ret = (struct seccomp_program){
+        .count = (uint16_t)head.count, .flags = head.flags, .notify = head.notify != 0};
     if (head.count > 0)
         ret->insns = take_ptr(insns);
     return 0;

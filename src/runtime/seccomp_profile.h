@@ -17,7 +17,7 @@ struct seccomp_when {
 };
 
 struct seccomp_rule {
-    char *name;   /* one name, the old form */
+    char *name; /* one name, the old form */
     char **names;
     char *action; /* "SCMP_ACT_ALLOW" */
     struct opt_uint errno_ret;

@@ -148,13 +148,15 @@ static int rule_counts(const struct seccomp_rule *rule, uint64_t caps, bool *ret
     if (ex) {
         if (strv_has(ex->arches, ARCH_GO))
             return 0;
-        strv_for_each(cap, ex->caps)
+        strv_for_each (cap, ex->caps)
             if (has_cap(cap, caps))
                 return 0;
         if (!str_empty(ex->min_kernel)) {
             if (kernel_at_least(ex->min_kernel, &newer) < 0)
-                return err_set(e, ERR_INVALID, "Decoding seccomp profile failed: invalid kernel "
-                               "version \"%s\"", ex->min_kernel);
+                return err_set(e, ERR_INVALID,
+                               "Decoding seccomp profile failed: invalid kernel "
+                               "version \"%s\"",
+                               ex->min_kernel);
             if (newer)
                 return 0;
         }
@@ -162,13 +164,15 @@ static int rule_counts(const struct seccomp_rule *rule, uint64_t caps, bool *ret
     if (in) {
         if (strv_len(in->arches) > 0 && !strv_has(in->arches, ARCH_GO))
             return 0;
-        strv_for_each(cap, in->caps)
+        strv_for_each (cap, in->caps)
             if (!has_cap(cap, caps))
                 return 0;
         if (!str_empty(in->min_kernel)) {
             if (kernel_at_least(in->min_kernel, &newer) < 0)
-                return err_set(e, ERR_INVALID, "Decoding seccomp profile failed: invalid kernel "
-                               "version \"%s\"", in->min_kernel);
+                return err_set(e, ERR_INVALID,
+                               "Decoding seccomp profile failed: invalid kernel "
+                               "version \"%s\"",
+                               in->min_kernel);
             if (!newer)
                 return 0;
         }
@@ -237,7 +241,7 @@ int seccomp_profile_resolve(const char *profile, uint64_t caps, char **ret_json,
         if (!str_eq(m->arch, ARCH_SCMP))
             continue;
         strv_add(&p.architectures, m->arch);
-        strv_for_each(sub, m->sub)
+        strv_for_each (sub, m->sub)
             strv_add(&p.architectures, sub);
         break;
     }

@@ -91,11 +91,23 @@ void setup_tell_no_process(int conn, int errnum) {
 _Noreturn void setup_main(const struct rt_host *host, int conn, int request, const int join[4]) {
     struct setup *s = xnew(struct setup);
     *s = (struct setup){
-        .host = host, .conn = conn, .join_net = join[0], .join_ipc = join[1],
-        .join_pid = join[2], .join_exec = join[3], .map = {.userns_fd = -1},
-        .stdio = {{-1, -1}, {-1, -1}, {-1, -1}}, .null = -1, .sync = -1, .sync_child = -1,
-        .pidfd = -1, .tty = -1, .listener = -1, .overlay = -1,
-        .state_dir = -1, .monitor_socket = -1,
+        .host = host,
+        .conn = conn,
+        .join_net = join[0],
+        .join_ipc = join[1],
+        .join_pid = join[2],
+        .join_exec = join[3],
+        .map = {.userns_fd = -1},
+        .stdio = {{-1, -1}, {-1, -1}, {-1, -1}},
+        .null = -1,
+        .sync = -1,
+        .sync_child = -1,
+        .pidfd = -1,
+        .tty = -1,
+        .listener = -1,
+        .overlay = -1,
+        .state_dir = -1,
+        .monitor_socket = -1,
     };
     auto_err e = ERR_INIT;
     enum sync_kind kind = SYNC_TEXT_PROCESS;

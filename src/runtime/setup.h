@@ -4,9 +4,9 @@
 /*
  * Inside the set-up process A and its children; nobody else includes this.
  *
- * A (setup*.c) runs in the host's namespaces with the daemon's rights. B (init_*.c) is its clone and
- * inherits this struct by copy, descriptors included; it works inside the container's namespaces
- * until it executes the program. Both are single-threaded.
+ * A (setup*.c) runs in the host's namespaces with the daemon's rights. B (init_*.c) is its clone
+ * and inherits this struct by copy, descriptors included; it works inside the container's
+ * namespaces until it executes the program. Both are single-threaded.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -75,8 +75,8 @@ static int join_before_clone(struct setup *s, struct err *e) {
     return r < 0 ? err_sys(e, r, "failed to join the pid namespace") : 0;
 }
 
-/* The process between: joins, then makes B as a child of A. It reports on a socket of its own: B may
- * be through, and have said so on its own, before we go on here. */
+/* The process between: joins, then makes B as a child of A. It reports on a socket of its own: B
+ * may be through, and have said so on its own, before we go on here. */
 static _Noreturn void between_main(struct setup *s, int report) {
     auto_err e = ERR_INIT;
     int r = join_before_clone(s, &e);

@@ -28,9 +28,9 @@ static const struct {
     const char *file; /* in /proc/PID/ns */
     uint64_t flag;
 } namespaces[] = {
-    {"pid", "pid", CLONE_NEWPID},     {"network", "net", CLONE_NEWNET},
-    {"ipc", "ipc", CLONE_NEWIPC},     {"uts", "uts", CLONE_NEWUTS},
-    {"mount", "mnt", CLONE_NEWNS},    {"user", "user", CLONE_NEWUSER},
+    {"pid", "pid", CLONE_NEWPID},          {"network", "net", CLONE_NEWNET},
+    {"ipc", "ipc", CLONE_NEWIPC},          {"uts", "uts", CLONE_NEWUTS},
+    {"mount", "mnt", CLONE_NEWNS},         {"user", "user", CLONE_NEWUSER},
     {"cgroup", "cgroup", CLONE_NEWCGROUP},
 };
 
@@ -48,8 +48,9 @@ static int open_joined_userns(struct setup *s, const char *path, struct err *e) 
             first = take_fd(&fd);
         if (same != 1) {
             fd_close(first);
-            return err_set(e, ERR_CONFLICT, "cannot join namespaces of containers that have "
-                                            "different user namespaces");
+            return err_set(e, ERR_CONFLICT,
+                           "cannot join namespaces of containers that have "
+                           "different user namespaces");
         }
     }
     own = first >= 0 ? first : open(path, O_RDONLY | O_CLOEXEC);
@@ -105,8 +106,9 @@ static int plan_namespaces(struct setup *s, struct err *e) {
     if (!str_empty(user->path))
         return open_joined_userns(s, user->path, e);
     if (s->join_net >= 0 || s->join_ipc >= 0 || s->join_pid >= 0)
-        return err_set(e, ERR_CONFLICT, "cannot join namespaces of a container that has another "
-                                        "user namespace");
+        return err_set(e, ERR_CONFLICT,
+                       "cannot join namespaces of a container that has another "
+                       "user namespace");
     return 0;
 }
 

@@ -33,9 +33,8 @@ static int listen_in(int dir, struct err *e) {
     snprintf(address.sun_path, sizeof(address.sun_path), "%s/" SOCKET_NAME, path_of_fd(dir, base));
     (void)unlinkat(dir, SOCKET_NAME, 0); /* of an earlier start */
     mode_t mask = umask(0177);
-    int r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0
-                ? -errno
-                : 0;
+    int r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0 ? -errno
+                                                                                            : 0;
     (void)umask(mask);
     return r < 0 ? err_sys(e, r, "failed to listen on " SOCKET_NAME) : take_fd(&fd);
 }

@@ -214,8 +214,7 @@ static int find_group(const char *group, struct piece want, gid_t *ret, const ch
     if (piece_is_numeric(want))
         return range_error(e);
     auto_free char *name = xstrndup(want.s, want.len);
-    return err_set(e, ERR_SYSTEM, "%s %s: no matching entries in group file", error_format,
-                   name);
+    return err_set(e, ERR_SYSTEM, "%s %s: no matching entries in group file", error_format, name);
 }
 
 int userdb_resolve(const char *passwd, const char *group, const char *user,
@@ -246,7 +245,7 @@ int userdb_resolve(const char *passwd, const char *group, const char *user,
     }
     if (r < 0)
         return err_sys(e, r, "too many groups");
-    strv_for_each(extra, extra_groups) {
+    strv_for_each (extra, extra_groups) {
         gid_t gid = 0;
         r = find_group(group, piece_of(extra), &gid, "Unable to find group", e);
         if (r < 0)

@@ -29,6 +29,7 @@ void userdb_user_done(struct userdb_user *u);
 /* Appends /etc/passwd or the like below `root`. A missing file is empty; anything but a regular
  * file of at most USERDB_FILE_MAX bytes is an error. */
 int userdb_read(int root, const char *path, struct buf *ret);
-/* user: "", "name", "uid", either with ":group" or ":gid". extra_groups: names or numbers (strv). */
+/* user: "", "name", "uid", either with ":group" or ":gid". extra_groups: names or numbers (strv).
+ */
 int userdb_resolve(const char *passwd, const char *group, const char *user,
                    char *const *extra_groups, struct userdb_user *ret, struct err *e);

@@ -26,8 +26,8 @@
 /* A full disk must not keep anybody from removing what fills it: this much is held back, and given
  * up for the transactions that do. */
 #define RESERVE_SIZE (1 << 20)
-/* What could not be written is tried again this often. Its number is bounded by the objects: a later
- * write of the same object takes the place of an earlier one. */
+/* What could not be written is tried again this often. Its number is bounded by the objects: a
+ * later write of the same object takes the place of an earlier one. */
 #define RETRY_NS NS_PER_SEC
 
 #define SCHEMA_VERSION    1
@@ -117,7 +117,7 @@ static void op_free(struct op *op) {
 static void ops_free(struct list *ops) {
     struct op *op, *tmp;
 
-    list_for_each_safe(op, tmp, ops, node)
+    list_for_each_safe (op, tmp, ops, node)
         op_free(op);
     list_init(ops);
 }
@@ -128,7 +128,7 @@ static int write_once(struct store *s, struct list *ops) {
 
     if (r < 0)
         return r;
-    list_for_each(op, ops, node) {
+    list_for_each (op, ops, node) {
         sqlite3_stmt *st = op->type == OP_PUT ? s->put : op->type == OP_DEL ? s->del : s->event;
 
         if (op->type == OP_EVENT) {
@@ -169,7 +169,7 @@ static bool is_removal(const struct list *ops) {
     const struct op *op;
     bool found = false;
 
-    list_for_each(op, ops, node) {
+    list_for_each (op, ops, node) {
         if (op->type == OP_PUT)
             return false;
         found |= op->type == OP_DEL;
@@ -198,10 +198,10 @@ static int write_ops(struct store *s, struct list *ops) {
 static void keep_late(struct store *s, struct list *ops, int r) {
     struct op *op, *tmp, *old, *next;
 
-    list_for_each_safe(op, tmp, ops, node) {
+    list_for_each_safe (op, tmp, ops, node) {
         if (op->type == OP_EVENT)
             continue;
-        list_for_each_safe(old, next, &s->late, node) {
+        list_for_each_safe (old, next, &s->late, node) {
             if (strcmp(old->kind, op->kind) != 0 || strcmp(old->id, op->id) != 0)
                 continue;
             list_remove(&old->node);
@@ -244,10 +244,10 @@ static void forget_late(struct store *s, const struct list *ops) {
     const struct op *op;
     struct op *old, *next;
 
-    list_for_each(op, ops, node) {
+    list_for_each (op, ops, node) {
         if (op->type != OP_DEL)
             continue;
-        list_for_each_safe(old, next, &s->late, node) {
+        list_for_each_safe (old, next, &s->late, node) {
             if (strcmp(old->kind, op->kind) != 0 || strcmp(old->id, op->id) != 0)
                 continue;
             list_remove(&old->node);
@@ -306,8 +306,7 @@ static void complete(void *arg) {
 static void checkpoint(struct store *s) {
     int rc;
 
-    rc = sqlite3_exec(s->db,
-                      "DELETE FROM event WHERE seq <= (SELECT max(seq) FROM event) - 100000",
+    rc = sqlite3_exec(s->db, "DELETE FROM event WHERE seq <= (SELECT max(seq) FROM event) - 100000",
                       NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);

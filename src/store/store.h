@@ -29,9 +29,9 @@ struct store_txn *store_txn_new(void);
 void store_txn_put(struct store_txn *t, const char *kind, const char *id, const char *doc);
 void store_txn_del(struct store_txn *t, const char *kind, const char *id);
 void store_txn_event(struct store_txn *t, int64_t time_ns, const char *doc);
-/* done (may be NULL) runs on the loop thread with 0 or -errno, in commit order. A transaction without
- * it that fails is written again, before any later one: memory runs ahead of the disk, and the disk
- * must catch up. Events alone are dropped. */
+/* done (may be NULL) runs on the loop thread with 0 or -errno, in commit order. A transaction
+ * without it that fails is written again, before any later one: memory runs ahead of the disk, and
+ * the disk must catch up. Events alone are dropped. */
 void store_commit(struct store *s, struct store_txn *t, void (*done)(void *arg, int r), void *arg);
 /* done runs on the loop thread when all that was committed so far is written: 0, or the -errno why
  * some of it is still to be written again. */

@@ -89,7 +89,7 @@ uint64_t lcap_from_names(char *const *list, unsigned *ret_unknown) {
     uint64_t set = 0;
     unsigned unknown = 0, nr;
 
-    strv_for_each(name, list) {
+    strv_for_each (name, list) {
         if (lcap_parse(name, &nr) < 0)
             unknown++;
         else
@@ -153,7 +153,7 @@ static int combine_list(const char *field, char *const *list, uint64_t *ret, boo
     bool all = false;
     unsigned nr;
 
-    strv_for_each(name, list) {
+    strv_for_each (name, list) {
         if (strcasecmp(name, "ALL") == 0 || strcasecmp(name, "CAP_ALL") == 0) {
             all = true;
             continue;

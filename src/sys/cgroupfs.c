@@ -45,7 +45,7 @@ static unsigned controllers_of(const char *list, char sep, int version) {
     auto_strv words = str_split(list, sep);
     unsigned set = 0;
 
-    strv_for_each(word, words) {
+    strv_for_each (word, words) {
         for (unsigned c = 0; c < CGROUPFS_CONTROLLER_COUNT; c++) {
             const char *name = version == 2 ? controllers[c].v2 : controllers[c].v1;
 
@@ -143,7 +143,7 @@ int cgroupfs_detect_from(const char *mountinfo, bool open_fds, struct cgroupfs_h
 
     for (size_t c = 0; c < CGROUPFS_CONTROLLER_COUNT; c++)
         h.by_controller[c] = -1;
-    strv_for_each(line, lines) {
+    strv_for_each (line, lines) {
         char *point, *type, *super;
         unsigned set;
 

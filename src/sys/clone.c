@@ -90,9 +90,7 @@ int fd_set_cloexec(int fd, int on) {
 void signals_reset(void) {
     /* The kernel's own call: glibc's refuses the two signals that it keeps for itself, 32 and 33,
      * which its posix_spawn leaves ignored. All zero is SIG_DFL with an empty mask. */
-    const struct {
-        unsigned long handler, flags, restorer, mask;
-    } standard = {0};
+    const struct { unsigned long handler, flags, restorer, mask; } standard = {0};
     for (int sig = 1; sig < NSIG; sig++)
         if (sig != SIGKILL && sig != SIGSTOP)
             (void)syscall(SYS_rt_sigaction, sig, &standard, NULL, sizeof standard.mask);

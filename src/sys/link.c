@@ -70,8 +70,7 @@ int link_del(int nl, const char *name) {
 int link_set_up(int nl, unsigned index) {
     struct nl_msg m;
     nl_init(&m, RTM_NEWLINK, 0);
-    struct ifinfomsg info = {
-        .ifi_index = (int)index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+    struct ifinfomsg info = {.ifi_index = (int)index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
     nl_put_raw(&m, &info, sizeof(info));
     return nl_talk(nl, &m);
 }

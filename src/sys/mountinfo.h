@@ -9,8 +9,8 @@ struct mountinfo_entry {
     int id, parent;
     char *mount_point; /* octal escapes undone */
     char *fs_type;
-    char *options;     /* of the mount: "rw,nosuid" */
-    char *tags;        /* "shared:12 master:3", or "" */
+    char *options; /* of the mount: "rw,nosuid" */
+    char *tags;    /* "shared:12 master:3", or "" */
 };
 struct mountinfo {
     struct mountinfo_entry *entries; /* in the kernel's order */

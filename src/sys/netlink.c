@@ -69,8 +69,8 @@ int nl_talk(int sock, struct nl_msg *m) {
         return -EMSGSIZE;
     m->hdr.nlmsg_len = NLMSG_ALIGN(m->hdr.nlmsg_len);
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    while (sendto(sock, m->room, m->hdr.nlmsg_len, 0, (struct sockaddr *)&kernel,
-                  sizeof(kernel)) < 0)
+    while (sendto(sock, m->room, m->hdr.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) <
+           0)
         if (errno != EINTR)
             return -errno;
     for (;;) {

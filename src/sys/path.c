@@ -62,8 +62,8 @@ static int make_one(int parent, const char *name, bool dir, mode_t mode, uid_t u
             return errno == EEXIST ? 0 : -errno;
         fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     } else {
-        fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                    mode & 0777);
+        fd =
+            openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode & 0777);
         if (fd < 0 && errno == EEXIST)
             return 0;
     }

@@ -23,7 +23,7 @@
 struct volume_store {
     struct data_root *root; /* borrowed, as db */
     struct store *db;
-    struct map volumes; /* name -> struct volume, owned */
+    struct map volumes;       /* name -> struct volume, owned */
     struct strmap unreadable; /* names with a record that could not be used */
 };
 
@@ -113,7 +113,7 @@ static int recover(struct volume_store *s) {
     int r = volumes < 0 ? volumes : tree_list(volumes, &names);
     if (r < 0)
         return r;
-    strv_for_each(name, names) {
+    strv_for_each (name, names) {
         auto_free char *data = xasprintf("%s/_data", name);
         char now[TIME_TEXT_MAX];
         if (map_get(&s->volumes, name) || volume_name_check(name, NULL) < 0 ||
@@ -271,7 +271,7 @@ size_t volume_count(const struct volume_store *s) {
 }
 
 void volume_each(struct volume_store *s, void (*each)(void *arg, struct volume *v), void *arg) {
-    map_for_each(m, &s->volumes)
+    map_for_each (m, &s->volumes)
         each(arg, m->value);
 }
 
@@ -296,7 +296,7 @@ void volume_unref(struct volume *v, const char *container_id) {
 
 char **volume_users(const struct volume *v) {
     char **ids = NULL;
-    map_for_each(m, &v->users)
+    map_for_each (m, &v->users)
         strv_add(&ids, m->key);
     return ids;
 }

@@ -14,7 +14,7 @@
 #include "image/datadir.h"
 #include "store/store.h"
 
-#define VOLUME_NAME_MAX       255
+#define VOLUME_NAME_MAX        255
 #define VOLUME_ANONYMOUS_LABEL "com.docker.volume.anonymous"
 
 struct volume {

@@ -34,8 +34,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const char *parts[PARTS], *end = text + size;
     struct ps_format f = {0};
     struct ps_process p = {.fd = -1};
-    struct ps_host h = {.hz = 100, .page_kib = 4, .memory_kib = 1 << 20,
-                        .now_ns = 1700000000 * NS_PER_SEC, .boot_ns = 100 * NS_PER_SEC};
+    struct ps_host h = {.hz = 100,
+                        .page_kib = 4,
+                        .memory_kib = 1 << 20,
+                        .now_ns = 1700000000 * NS_PER_SEC,
+                        .boot_ns = 100 * NS_PER_SEC};
     const char *at = text;
 
     memcpy(text, data, size);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hostile program for tests of isolation, linked static so that it runs in any image. Each command
- * tries what a container must not be able to do and prints what came of it; the tests judge.
+ * A hostile program for tests of isolation, linked static so that it runs in any image. Each
+ * command tries what a container must not be able to do and prints what came of it; the tests
+ * judge.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -38,7 +39,12 @@ struct attempt {
     long number, arg[4];
 };
 
-#define TRY(call, ...) {#call, SYS_##call, {__VA_ARGS__}}
+#define TRY(call, ...)                                                                             \
+    {                                                                                              \
+#call, SYS_##call, {                                                                       \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
 
 static const struct attempt attempts[] = {
     TRY(mount, 0, 0, 0, 0),
@@ -99,7 +105,8 @@ static int calls(void) {
     return 0;
 }
 
-/* ---- keys: whose session keyring is this? ----------------------------------------------------- */
+/* ---- keys: whose session keyring is this? -----------------------------------------------------
+ */
 static int keys(void) {
     long id = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
     char text[256] = "";
@@ -116,7 +123,8 @@ static int keys(void) {
     return 0;
 }
 
-/* ---- state: what a process has been given ----------------------------------------------------- */
+/* ---- state: what a process has been given -----------------------------------------------------
+ */
 static int state(void) {
     int signal = -1;
     if (prctl(PR_GET_PDEATHSIG, &signal) < 0)
@@ -143,7 +151,8 @@ static int state(void) {
     return 0;
 }
 
-/* ---- shocker: a file of the host by its handle ------------------------------------------------ */
+/* ---- shocker: a file of the host by its handle ------------------------------------------------
+ */
 static int shocker(const char *base) {
     struct {
         struct file_handle h;
@@ -165,7 +174,8 @@ static int shocker(const char *base) {
     return 0;
 }
 
-/* ---- stalk: looks at everything that appears in the PID namespace ----------------------------- */
+/* ---- stalk: looks at everything that appears in the PID namespace -----------------------------
+ */
 static void look(const char *pid, const char *what, int flags) {
     char path[128], target[512];
     snprintf(path, sizeof(path), "/proc/%s/%s", pid, what);
@@ -227,7 +237,8 @@ static int stalk(double seconds) {
     return 0;
 }
 
-/* ---- overwrite: keeps trying to write to the program that a process came from ------------------ */
+/* ---- overwrite: keeps trying to write to the program that a process came from ------------------
+ */
 static _Noreturn void overwrite(void) {
     printf("ready\n");
     fflush(stdout);
@@ -255,7 +266,8 @@ static _Noreturn void overwrite(void) {
     }
 }
 
-/* ---- swap: exchanges two names until it is killed ---------------------------------------------- */
+/* ---- swap: exchanges two names until it is killed ----------------------------------------------
+ */
 static int swap(const char *a, const char *b) {
     printf("ready\n");
     fflush(stdout);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,7 +18,8 @@
 #include "base/str.h"
 #include "format/json.h"
 
-/* ---- options ----------------------------------------------------------------------------------- */
+/* ---- options -----------------------------------------------------------------------------------
+ */
 /* The titles that `args` gives, or the text of the error. */
 static char *titles(const char *args) {
     struct ps_format f = {0};
@@ -121,9 +122,10 @@ static void test_refusals(void **state) {
     check("-f u", "ps: error: conflicting format options");
 }
 
-/* ---- parsers ------------------------------------------------------------------------------------ */
-#define STAT_TAIL                                                                                   \
-    " S 7 42 42 34817 42 4194560 10 0 3 0 250 150 0 0 20 0 3 0 5000 2322432 344 "                   \
+/* ---- parsers ------------------------------------------------------------------------------------
+ */
+#define STAT_TAIL                                                                                  \
+    " S 7 42 42 34817 42 4194560 10 0 3 0 250 150 0 0 20 0 3 0 5000 2322432 344 "                  \
     "18446744073709551615 4194304 5781504 140 0 0 0 0 4 0 1 0 0 17 1 0 0 0 0 0 1 2 3 4 5 6 7 0\n"
 
 static void test_stat(void **state) {
@@ -152,8 +154,8 @@ static void test_stat(void **state) {
 }
 
 static void test_broken_stat(void **state) {
-    static const char *const texts[] = {"", "1", "1 (x", "1 x) S", "1 (x)", "1 (x) ", "1 (x) S",
-                                        "1 (x) S 1 2 3", "1 )x( S 1 2 3"};
+    static const char *const texts[] = {
+        "", "1", "1 (x", "1 x) S", "1 (x)", "1 (x) ", "1 (x) S", "1 (x) S 1 2 3", "1 )x( S 1 2 3"};
     struct ps_process p = {.fd = -1};
 
     (void)state;
@@ -166,7 +168,8 @@ static void test_status(void **state) {
 
     (void)state;
     ps_status_parse("Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t10 20 \n"
-                    "VmLck:\t      64 kB\nVmData:\t     100 kB\nVmStk:\t     32 kB\nSigPnd:\t0000000000000001\nShdPnd:\t0000000000000100\n"
+                    "VmLck:\t      64 kB\nVmData:\t     100 kB\nVmStk:\t     32 "
+                    "kB\nSigPnd:\t0000000000000001\nShdPnd:\t0000000000000100\n"
                     "SigBlk:\t0000000000010000\nSigIgn:\t8000000000000004\nSigCgt:\t02",
                     &p);
     assert_int_equal(p.uids[PS_REAL], 1);
@@ -212,16 +215,18 @@ static void test_names(void **state) {
     struct map m = {0};
 
     (void)state;
-    ps_names_parse("root:x:0:0:root:/root:/bin/sh\n# comment\nbroken\nalso:broken\n:x:5:\n"
-                   "toor:x:0:0::/:\nbad:x:1a:\nneg:x:-1:\nlast:x:1000:1000\nlong:x:99999999999999999:",
-                   &m);
+    ps_names_parse(
+        "root:x:0:0:root:/root:/bin/sh\n# comment\nbroken\nalso:broken\n:x:5:\n"
+        "toor:x:0:0::/:\nbad:x:1a:\nneg:x:-1:\nlast:x:1000:1000\nlong:x:99999999999999999:",
+        &m);
     assert_string_equal(map_get(&m, "0"), "root"); /* the first one */
     assert_string_equal(map_get(&m, "1000"), "last");
     assert_int_equal(m.count, 2);
     map_clear(&m, free);
 }
 
-/* ---- columns ------------------------------------------------------------------------------------- */
+/* ---- columns
+ * ------------------------------------------------------------------------------------- */
 struct printer {
     struct ps_format format;
     struct ps_host host;
@@ -394,7 +399,8 @@ static void test_odd_processes(void **state) {
     cell(x, "stat", 0, "Z<L");
 }
 
-/* ---- the real thing -------------------------------------------------------------------------------- */
+/* ---- the real thing
+ * -------------------------------------------------------------------------------- */
 /* A row's cell as it stands between quotes. */
 static const char *at(struct json_object *table, size_t row, size_t column) {
     struct json_object *rows = jsn_get(table, "Processes");

@@ -123,17 +123,17 @@ static void errors(void **state) {
     assert_int_equal(client_init(&c, "unix:///nonexistent/fence.sock", "Fence", NULL), 0);
     err_done(&e);
     assert_true(client_get_json(&c, "/x", NULL, &o, &e) < 0);
-    assert_string_equal(err_msg(&e), "Cannot connect to the Fence daemon at "
-                                     "unix:///nonexistent/fence.sock. Is the fence daemon running?");
+    assert_string_equal(err_msg(&e),
+                        "Cannot connect to the Fence daemon at "
+                        "unix:///nonexistent/fence.sock. Is the fence daemon running?");
     client_done(&c);
 }
 
 static void older_daemon(void **state) {
     static const char *const message =
         "{\"message\":\"client version 1.51 is too new. Maximum supported API version is 1.41\"}";
-    auto_free char *refusal =
-        xasprintf("HTTP/1.1 400 Bad Request\r\nContent-Length: %zu\r\n\r\n%s", strlen(message),
-                  message);
+    auto_free char *refusal = xasprintf("HTTP/1.1 400 Bad Request\r\nContent-Length: %zu\r\n\r\n%s",
+                                        strlen(message), message);
     struct server s = {.answers = {refusal, OK "Content-Length: 2\r\n\r\n{}"}};
     struct client c;
     auto_json *o = NULL;

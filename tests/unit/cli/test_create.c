@@ -24,7 +24,8 @@ static void ports_to(const char *publish, const char *expose, const char *expose
     auto_buf out = BUF_INIT;
     struct jw w;
 
-    assert_int_equal(ports_parse(publish ? p : NULL, expose ? x : NULL, exposed, bindings, NULL), 0);
+    assert_int_equal(ports_parse(publish ? p : NULL, expose ? x : NULL, exposed, bindings, NULL),
+                     0);
     jw_init(&w, &out);
     jw_value(&w, exposed);
     assert_string_equal(buf_str(&out), exposed_json);
@@ -80,7 +81,8 @@ static void mounts(void **state) {
         {"type=bind,src=/x,dst=/y,readonly",
          "{\"Type\":\"bind\",\"Source\":\"/x\",\"Target\":\"/y\",\"ReadOnly\":true}"},
         {"source=v,target=/z,volume-nocopy,volume-opt=a=b",
-         "{\"Type\":\"volume\",\"Source\":\"v\",\"Target\":\"/z\",\"VolumeOptions\":{\"NoCopy\":true,"
+         "{\"Type\":\"volume\",\"Source\":\"v\",\"Target\":\"/"
+         "z\",\"VolumeOptions\":{\"NoCopy\":true,"
          "\"DriverConfig\":{\"Options\":{\"a\":\"b\"}}}}"},
         {"type=tmpfs,dst=/tt,tmpfs-size=1m,tmpfs-mode=1770",
          "{\"Type\":\"tmpfs\",\"Target\":\"/tt\",\"TmpfsOptions\":{\"SizeBytes\":1048576,"
@@ -142,8 +144,8 @@ static void references(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ports),  cmocka_unit_test(bad_ports),
-        cmocka_unit_test(mounts), cmocka_unit_test(limits_and_devices),
+        cmocka_unit_test(ports),      cmocka_unit_test(bad_ports),
+        cmocka_unit_test(mounts),     cmocka_unit_test(limits_and_devices),
         cmocka_unit_test(references),
     };
 

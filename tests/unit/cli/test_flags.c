@@ -19,7 +19,11 @@ static int refuse_x(const char *value, struct err *e) {
 
 static const struct flag table[] = {
     {.name = "all", .shorthand = 'a', .type = FLAG_BOOL, .usage = "Everything"},
-    {.name = "env", .shorthand = 'e', .type = FLAG_LIST, .usage = "Set variables", .check = refuse_x},
+    {.name = "env",
+     .shorthand = 'e',
+     .type = FLAG_LIST,
+     .usage = "Set variables",
+     .check = refuse_x},
     {.name = "interactive", .shorthand = 'i', .type = FLAG_BOOL, .usage = "Keep open"},
     {.name = "memory", .shorthand = 'm', .type = FLAG_BYTES, .usage = "Limit"},
     {.name = "net", .type = FLAG_LIST, .usage = "", .hidden = true, .alias_of = "network"},
@@ -142,10 +146,14 @@ static void help_is_asked_for(void **state) {
 
 static void usage_is_wrapped(void **state) {
     static const struct flag long_table[] = {
-        {.name = "log-level", .shorthand = 'l', .type = FLAG_STRING,
+        {.name = "log-level",
+         .shorthand = 'l',
+         .type = FLAG_STRING,
          .usage = "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")",
          .shown = "\"info\""},
-        {.name = "context", .shorthand = 'c', .type = FLAG_STRING,
+        {.name = "context",
+         .shorthand = 'c',
+         .type = FLAG_STRING,
          .usage = "Name of the context to use to connect to the daemon (overrides DOCKER_HOST env "
                   "var and default context set with \"docker context use\")"},
         {.name = NULL},
@@ -153,19 +161,20 @@ static void usage_is_wrapped(void **state) {
     auto_buf out = BUF_INIT;
 
     flags_usage(long_table, 79, &out);
-    assert_string_equal(buf_str(&out),
-                        "  -c, --context string     Name of the context to use to connect to the\n"
-                        "                           daemon (overrides DOCKER_HOST env var and\n"
-                        "                           default context set with \"docker context use\")\n"
-                        "  -l, --log-level string   Set the logging level (\"debug\", \"info\",\n"
-                        "                           \"warn\", \"error\", \"fatal\") (default \"info\")\n");
+    assert_string_equal(
+        buf_str(&out),
+        "  -c, --context string     Name of the context to use to connect to the\n"
+        "                           daemon (overrides DOCKER_HOST env var and\n"
+        "                           default context set with \"docker context use\")\n"
+        "  -l, --log-level string   Set the logging level (\"debug\", \"info\",\n"
+        "                           \"warn\", \"error\", \"fatal\") (default \"info\")\n");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clusters_and_values),   cmocka_unit_test(stops_at_operand),
-        cmocka_unit_test(aliases_and_numbers),   cmocka_unit_test(errors_have_the_words_of_pflag),
-        cmocka_unit_test(help_is_asked_for),     cmocka_unit_test(usage_is_wrapped),
+        cmocka_unit_test(clusters_and_values), cmocka_unit_test(stops_at_operand),
+        cmocka_unit_test(aliases_and_numbers), cmocka_unit_test(errors_have_the_words_of_pflag),
+        cmocka_unit_test(help_is_asked_for),   cmocka_unit_test(usage_is_wrapped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

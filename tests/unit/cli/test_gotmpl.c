@@ -15,9 +15,12 @@
 #include "format/json.h"
 
 static const char *const text =
-    "{\"Id\":\"abc\",\"Name\":\"/web\",\"N\":3,\"F\":1.5,\"T\":true,\"Empty\":\"\",\"Big\":12345678901,"
-    "\"State\":{\"Status\":\"running\",\"Pid\":42,\"Error\":\"\"},\"List\":[\"a\",\"b\",\"c\"],\"None\":[],"
-    "\"Config\":{\"Labels\":{\"x\":\"1\",\"a\":\"2\"},\"Cmd\":null,\"Volumes\":null,\"Image\":\"img\"},"
+    "{\"Id\":\"abc\",\"Name\":\"/"
+    "web\",\"N\":3,\"F\":1.5,\"T\":true,\"Empty\":\"\",\"Big\":12345678901,"
+    "\"State\":{\"Status\":\"running\",\"Pid\":42,\"Error\":\"\"},\"List\":[\"a\",\"b\",\"c\"],"
+    "\"None\":[],"
+    "\"Config\":{\"Labels\":{\"x\":\"1\",\"a\":\"2\"},\"Cmd\":null,\"Volumes\":null,\"Image\":"
+    "\"img\"},"
     "\"HostConfig\":{\"LogConfig\":{\"Type\":\"json-file\",\"Config\":{}},\"PidsLimit\":null},"
     "\"NetworkSettings\":{\"Ports\":{\"80/tcp\":[{\"HostIp\":\"0.0.0.0\",\"HostPort\":\"8080\"}],"
     "\"81/tcp\":null},\"Networks\":{\"bridge\":{\"IPAddress\":\"172.17.0.2\"}}}}";
@@ -76,7 +79,8 @@ static void control(void **state) {
     expect("{{range $i, $e := .List}}{{if $i}},{{end}}{{$i}}={{$e}}{{end}}", "0=a,1=b,2=c");
     expect("{{range .None}}x{{else}}none{{end}}", "none");
     expect("{{range $k, $v := .Config.Labels}}{{$k}}={{$v}};{{end}}", "a=2;x=1;");
-    expect("{{range $p, $b := .NetworkSettings.Ports}}{{$p}}:{{len $b}} {{end}}", "80/tcp:1 81/tcp:0 ");
+    expect("{{range $p, $b := .NetworkSettings.Ports}}{{$p}}:{{len $b}} {{end}}",
+           "80/tcp:1 81/tcp:0 ");
     expect("{{range .List}}{{if eq . \"b\"}}{{break}}{{end}}{{.}}{{end}}", "a");
     expect("{{range .List}}{{if eq . \"b\"}}{{continue}}{{end}}{{.}}{{end}}", "ac");
     expect("{{with .State}}{{.Pid}}{{end}}{{with .Empty}}x{{else}}e{{end}}", "42e");
@@ -94,7 +98,8 @@ static void functions(void **state) {
     expect("{{upper .Id}} {{lower \"ABC\"}} {{title \"two words\"}}", "ABC abc Two Words");
     expect("{{pad .Id 1 2}}| {{truncate .Id 2}} {{truncate .Id 9}}", " abc  | ab abc");
     expect("{{.Id | printf \"%-5s|%5s|\" \"x\"}}", "x    |  abc|");
-    expect("{{printf \"%d %v %q %x %t %%\" 7 .F \"a\\\"b\" 255 true}}", "7 1.5 \"a\\\"b\" ff true %");
+    expect("{{printf \"%d %v %q %x %t %%\" 7 .F \"a\\\"b\" 255 true}}",
+           "7 1.5 \"a\\\"b\" ff true %");
     expect("{{printf \"%d\" \"s\"}}{{printf \"%d\"}}", "%!d(string=s)%!d(MISSING)");
     expect("{{println .Id .N}}{{print .N .N .Id}}", "abc 3\n3 3abc");
     expect("{{and .Id .Empty}}|{{or .Empty .Id}}|{{not .Id}}", "|abc|false");
@@ -102,7 +107,8 @@ static void functions(void **state) {
            "true true true true false false");
     expect("{{slice .Id 1 2}} {{slice .List 1}}", "b [b c]");
     expect("{{html \"<a&b>\"}} {{urlquery \"a b/\"}}", "&lt;a&amp;b&gt; a+b%2F");
-    expect("{{'a'}} {{0x10}} {{1.5}} {{`raw\\n`}} {{\"\\u00e9\\t\"}}|", "97 16 1.5 raw\\n \xc3\xa9\t|");
+    expect("{{'a'}} {{0x10}} {{1.5}} {{`raw\\n`}} {{\"\\u00e9\\t\"}}|",
+           "97 16 1.5 raw\\n \xc3\xa9\t|");
 }
 
 static void parse_errors(void **state) {
@@ -168,10 +174,14 @@ static void mentions(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fields_and_values), cmocka_unit_test(absent_members),
-        cmocka_unit_test(control),           cmocka_unit_test(functions),
-        cmocka_unit_test(parse_errors),      cmocka_unit_test(run_errors),
-        cmocka_unit_test(rows),              cmocka_unit_test(mentions),
+        cmocka_unit_test(fields_and_values),
+        cmocka_unit_test(absent_members),
+        cmocka_unit_test(control),
+        cmocka_unit_test(functions),
+        cmocka_unit_test(parse_errors),
+        cmocka_unit_test(run_errors),
+        cmocka_unit_test(rows),
+        cmocka_unit_test(mentions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

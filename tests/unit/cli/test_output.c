@@ -25,8 +25,7 @@ static void tables(void **state) {
 }
 
 static void indented_json(void **state) {
-    static const char *const in =
-        "[{\"b\":1.50,\"a\":[],\"c\":{},\"d\":[1,2],\"e\":\"x{,\\\"\"}]";
+    static const char *const in = "[{\"b\":1.50,\"a\":[],\"c\":{},\"d\":[1,2],\"e\":\"x{,\\\"\"}]";
     auto_buf out = BUF_INIT;
 
     json_indent(in, strlen(in), "", "    ", &out);
@@ -40,10 +39,8 @@ static void indented_json(void **state) {
 }
 
 static const struct column columns[] = {{"A", "FIRST"}, {"B", "SECOND"}, {NULL, NULL}};
-static const struct list_format format = {.columns = columns,
-                                          .table = "{{.A}}\t{{.B}}",
-                                          .quiet = "{{.A}}",
-                                          .type_name = "*formatter.x"};
+static const struct list_format format = {
+    .columns = columns, .table = "{{.A}}\t{{.B}}", .quiet = "{{.A}}", .type_name = "*formatter.x"};
 
 static char *listed(const char *text, bool quiet) {
     auto_list l = {0};
@@ -89,7 +86,8 @@ static void texts(void **state) {
     auto_free char *a = human_size(1983101, 3), *b = human_size(0, 3), *c = human_size(1000, 4);
     auto_free char *d = human_size_binary(25276530688.0), *e = ellipsis("h\xc3\xa9llo", 3);
     auto_free char *f = ellipsis("abc", 3), *g = short_id("sha256:0123456789abcdef");
-    auto_free char *h = go_quote("a\"b\n\xe2\x80\xa6"), *i = time_ago(clock_real_ns() / NS_PER_SEC - 7200);
+    auto_free char *h = go_quote("a\"b\n\xe2\x80\xa6"),
+                   *i = time_ago(clock_real_ns() / NS_PER_SEC - 7200);
 
     assert_string_equal(a, "1.98MB");
     assert_string_equal(b, "0B");
@@ -106,8 +104,7 @@ static void filters(void **state) {
     char *const list[] = {(char *)"name=b", (char *)"Status = up", (char *)"name=a", NULL};
     auto_free char *json = filters_json(list);
 
-    assert_string_equal(json,
-                        "{\"status\":{\"up\":true},\"name\":{\"a\":true,\"b\":true}}");
+    assert_string_equal(json, "{\"status\":{\"up\":true},\"name\":{\"a\":true,\"b\":true}}");
     assert_null(filters_json(NULL));
     assert_int_equal(filter_check("a=b", NULL), 0);
     assert_true(filter_check("a", NULL) < 0);

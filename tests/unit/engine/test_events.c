@@ -98,8 +98,7 @@ static void subscribe(struct fixture *f, struct listener *l, int64_t since, int6
 
     l->f = f;
     assert_int_equal(filters_parse(filters, events_filter_keys, &parsed, &e), 0);
-    l->subscriber =
-        events_subscribe(f->events, f->loop, since, until, &parsed, each, done, l);
+    l->subscriber = events_subscribe(f->events, f->loop, since, until, &parsed, each, done, l);
     assert_int_equal(parsed.count, 0); /* moved */
 }
 

@@ -58,8 +58,10 @@ static void test_a_key_without_values_matches_everything(void **state) {
 }
 
 static void test_refusals(void **state) {
-    static const char *const broken[] = {"x", "[1]", "\"a\"", "1", "null", "{\"name\": 1}",
-                                         "{\"name\": [1]}", "{\"name\": null}", "{\"name\""};
+    static const char *const broken[] = {
+        "x",        "[1]",           "\"a\"",           "1",
+        "null",     "{\"name\": 1}", "{\"name\": [1]}", "{\"name\": null}",
+        "{\"name\""};
     auto_filters f = {0};
     auto_err e = ERR_INIT;
 

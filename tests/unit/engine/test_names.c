@@ -13,8 +13,8 @@
 
 static void test_rule(void **state) {
     static const char *const good[] = {"ab", "a1", "0a", "a_", "a.b-c", "A.-_"};
-    static const char *const bad[] = {"",     "a",    "/ab", "_a",  ".a",      "-a",  "a b",
-                                      "a/b",  "a:b",  "a\n", "ab/", "a\xc3\xa4", "a\x7f", "ab*"};
+    static const char *const bad[] = {"",    "a",   "/ab", "_a",  ".a",        "-a",    "a b",
+                                      "a/b", "a:b", "a\n", "ab/", "a\xc3\xa4", "a\x7f", "ab*"};
 
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)

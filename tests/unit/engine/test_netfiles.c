@@ -17,7 +17,8 @@
 
 #define FALLBACK "nameserver 8.8.8.8\nnameserver 8.8.4.4\n"
 
-/* ---- resolv.conf ------------------------------------------------------------------------------- */
+/* ---- resolv.conf -------------------------------------------------------------------------------
+ */
 static void check(const char *host, const char *dns, const char *search, const char *options,
                   bool keep, const char *want) {
     auto_strv d = dns ? str_split(dns, ',') : NULL;
@@ -63,7 +64,8 @@ static void test_options_of_the_container(void **state) {
           "search lan\ndomain lan\nnameserver 192.0.2.1\noptions ndots:1 debug\n");
 }
 
-/* ---- the files ----------------------------------------------------------------------------------- */
+/* ---- the files
+ * ----------------------------------------------------------------------------------- */
 struct fixture {
     char dir[64];
     struct engine engine;
@@ -109,7 +111,7 @@ static int teardown(void **state) {
     auto_free char *command = xasprintf("rm -rf '%s'", f->dir);
     int r = system(command);
 
-    map_for_each(it, &f->engine.containers)
+    map_for_each (it, &f->engine.containers)
         container_free(it->value);
     map_done(&f->engine.containers);
     map_done(&f->engine.names);

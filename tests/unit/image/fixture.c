@@ -152,13 +152,13 @@ char *describe(const char *path) {
     struct stat st;
     if (lstat(path, &st) < 0)
         return NULL;
-    const char *type = S_ISDIR(st.st_mode)    ? "dir"
-                       : S_ISREG(st.st_mode)  ? "file"
-                       : S_ISLNK(st.st_mode)  ? "link"
-                       : S_ISFIFO(st.st_mode) ? "fifo"
+    const char *type = S_ISDIR(st.st_mode)     ? "dir"
+                       : S_ISREG(st.st_mode)   ? "file"
+                       : S_ISLNK(st.st_mode)   ? "link"
+                       : S_ISFIFO(st.st_mode)  ? "fifo"
                        : tree_is_whiteout(&st) ? "whiteout"
-                       : S_ISCHR(st.st_mode)  ? "char"
-                                              : "other";
+                       : S_ISCHR(st.st_mode)   ? "char"
+                                               : "other";
     if (tree_is_whiteout(&st))
         return xstrdup(type);
     return xasprintf("%s %04o %u:%u", type, st.st_mode & 07777, st.st_uid, st.st_gid);

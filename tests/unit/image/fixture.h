@@ -2,9 +2,9 @@
 #pragma once
 
 /* A data root of its own for each test, and archives made in memory. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>

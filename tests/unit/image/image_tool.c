@@ -49,10 +49,10 @@ static int print(struct layer_store *s, const struct image_bundle *b, struct err
         if (r < 0)
             return r;
         printf("%s", b->items[i].id);
-        strv_for_each(tag, b->items[i].tags)
+        strv_for_each (tag, b->items[i].tags)
             printf(" %s", tag);
         printf("\n");
-        strv_for_each(path, lower)
+        strv_for_each (path, lower)
             printf("  %s\n", path);
     }
     return 0;

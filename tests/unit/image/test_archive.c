@@ -193,14 +193,14 @@ static void test_oci_layout(void **state) {
         "\"application/vnd.oci.image.layer.v1.tar+gzip\",\"digest\":\"%s\",\"size\":%zu}]}",
         config, strlen(p.config), layer[0], size[0], layer[1], size[1]);
     add_blob(&t, m, strlen(m), manifest);
-    auto_free char *nested = xasprintf(
-        "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\","
-        "\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
-        "\"digest\":\"sha256:%064d\",\"size\":3,\"platform\":{\"os\":\"linux\","
-        "\"architecture\":\"s390x\"}},{\"mediaType\":"
-        "\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"%s\",\"size\":%zu,"
-        "\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}]}",
-        0, manifest, strlen(m));
+    auto_free char *nested =
+        xasprintf("{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\","
+                  "\"manifests\":[{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
+                  "\"digest\":\"sha256:%064d\",\"size\":3,\"platform\":{\"os\":\"linux\","
+                  "\"architecture\":\"s390x\"}},{\"mediaType\":"
+                  "\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"%s\",\"size\":%zu,"
+                  "\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}]}",
+                  0, manifest, strlen(m));
     add_blob(&t, nested, strlen(nested), index);
     auto_free char *top = xasprintf(
         "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":"
@@ -233,11 +233,13 @@ static void test_legacy(void **state) {
     struct tarball t;
     parts_init(&p);
     tarball_init(&t);
-    add_text(&t, "base/json", "{\"id\":\"base\",\"created\":\"2015-01-01T00:00:00Z\","
-                              "\"os\":\"linux\",\"container_config\":{\"Cmd\":[\"/bin/sh\",\"-c\",\"one\"]}}");
+    add_text(&t, "base/json",
+             "{\"id\":\"base\",\"created\":\"2015-01-01T00:00:00Z\","
+             "\"os\":\"linux\",\"container_config\":{\"Cmd\":[\"/bin/sh\",\"-c\",\"one\"]}}");
     add_bytes(&t, "base/layer.tar", p.layer[0].mem.out.data, p.layer[0].mem.out.len);
-    add_text(&t, "top/json", "{\"id\":\"top\",\"parent\":\"base\",\"os\":\"linux\","
-                             "\"architecture\":\"amd64\",\"config\":{\"Cmd\":[\"sh\"]}}");
+    add_text(&t, "top/json",
+             "{\"id\":\"top\",\"parent\":\"base\",\"os\":\"linux\","
+             "\"architecture\":\"amd64\",\"config\":{\"Cmd\":[\"sh\"]}}");
     add_bytes(&t, "top/layer.tar", p.layer[1].mem.out.data, p.layer[1].mem.out.len);
     add_text(&t, "repositories", "{\"old\":{\"latest\":\"top\"}}");
     tarball_end(&t);
@@ -396,8 +398,9 @@ int main(void) {
     }
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_docker_archive), T(test_linked_layers), T(test_oci_layout),
-        T(test_legacy),         T(test_refused),       T(test_save),
+        T(test_docker_archive), T(test_linked_layers),
+        T(test_oci_layout),     T(test_legacy),
+        T(test_refused),        T(test_save),
         T(test_import),         T(test_save_notices_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

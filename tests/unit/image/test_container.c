@@ -214,11 +214,11 @@ static void test_commit(void **state) {
     int root = mount_it(&c, false, false);
     change_things(root);
     fd_close(root);
-    auto_free char *parent = xasprintf(
-        "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Cmd\":[\"old\"]},"
-        "\"history\":[{\"created_by\":\"base\"}],"
-        "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}",
-        c.base);
+    auto_free char *parent =
+        xasprintf("{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Cmd\":[\"old\"]},"
+                  "\"history\":[{\"created_by\":\"base\"}],"
+                  "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}",
+                  c.base);
     struct image_commit commit = {.upper = c.upper,
                                   .parent = "sha256:parent",
                                   .parent_config = parent,
@@ -266,10 +266,9 @@ static void test_commit_of_nothing(void **state) {
     struct image_bundle b = {0};
     auto_err e = ERR_INIT;
     container_init(&c, f);
-    auto_free char *parent = xasprintf(
-        "{\"architecture\":\"amd64\",\"os\":\"linux\","
-        "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}",
-        c.base);
+    auto_free char *parent = xasprintf("{\"architecture\":\"amd64\",\"os\":\"linux\","
+                                       "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"%s\"]}}",
+                                       c.base);
     struct image_commit commit = {.upper = c.upper, .parent_config = parent};
     assert_ok(image_commit(f->layers, &commit, &b, &e), &e);
     assert_int_equal(strv_len(b.items[0].diff_ids), 1);
@@ -342,9 +341,14 @@ int main(void) {
     }
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_overlay_both_ways), T(test_overlay_many_layers), T(test_volatile_mark_is_removed),
-        T(test_changes),           T(test_commit),              T(test_commit_of_nothing),
-        T(test_removal_of_deep_trees), T(test_tree_copy),
+        T(test_overlay_both_ways),
+        T(test_overlay_many_layers),
+        T(test_volatile_mark_is_removed),
+        T(test_changes),
+        T(test_commit),
+        T(test_commit_of_nothing),
+        T(test_removal_of_deep_trees),
+        T(test_tree_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

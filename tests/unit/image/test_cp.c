@@ -98,9 +98,10 @@ static void test_get(void **state) {
     assert_get(&b, "/etc/sub/", "sub 5 0:0\nsub/deep 0 0:0\n");
     assert_get(&b, "/etc/sub/.", ". 5 0:0\n./deep 0 0:0\n");
     assert_get(&b, "/abs", "abs 2 0:0\n");
-    assert_get(&b, "/", "/ 5 0:0\n/abs 2 0:0\n/climb 2 0:0\n/etc 5 0:0\n/etc/conf 0 0:0\n"
-                        "/etc/rel 2 0:0\n/etc/sub 5 0:0\n/etc/sub/deep 0 0:0\n/loop 2 0:0\n"
-                        "/out 2 0:0\n");
+    assert_get(&b, "/",
+               "/ 5 0:0\n/abs 2 0:0\n/climb 2 0:0\n/etc 5 0:0\n/etc/conf 0 0:0\n"
+               "/etc/rel 2 0:0\n/etc/sub 5 0:0\n/etc/sub/deep 0 0:0\n/loop 2 0:0\n"
+               "/out 2 0:0\n");
     assert_get(&b, "/abs/", "abs 5 0:0\nabs/deep 0 0:0\n");
     assert_get(&b, "/abs/deep", "deep 0 0:0\n");
     assert_get(&b, "/climb/conf", "conf 0 0:0\n");
@@ -110,8 +111,7 @@ static void test_get(void **state) {
     for (size_t i = 0; i < sizeof(MISSING) / sizeof(*MISSING); i++) {
         auto_err e = ERR_INIT;
         struct cp_source *s;
-        auto_free char *want =
-            xasprintf("Could not find the file %s in container box", MISSING[i]);
+        auto_free char *want = xasprintf("Could not find the file %s in container box", MISSING[i]);
         assert_int_equal(cp_open(&b.root, "box", MISSING[i], &s, &e), -ENOENT);
         assert_string_equal(e.msg, want);
         assert_int_equal(e.class, ERR_NOT_FOUND);
@@ -448,9 +448,10 @@ int main(void) {
     }
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_get),         T(test_stat),             T(test_put),    T(test_put_shifted),
-        T(test_put_refused), T(test_put_stays_inside), T(test_export),
-        T(test_put_into_idmapped_overlay),
+        T(test_get),         T(test_stat),
+        T(test_put),         T(test_put_shifted),
+        T(test_put_refused), T(test_put_stays_inside),
+        T(test_export),      T(test_put_into_idmapped_overlay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

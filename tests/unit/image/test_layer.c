@@ -29,8 +29,7 @@ static char *keep(struct fixture *f, struct tarball *t) {
     return diff_id;
 }
 
-static void assert_is(struct fixture *f, const char *diff_id, const char *name,
-                      const char *want) {
+static void assert_is(struct fixture *f, const char *diff_id, const char *name, const char *want) {
     auto_free char *path = fixture_in_layer(f, diff_id, name);
     auto_free char *got = describe(path);
     if (want)

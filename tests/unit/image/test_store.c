@@ -204,7 +204,7 @@ static enum image_use check_use(void *arg, const struct image *i, const char *re
     return u->use;
 }
 
-static char *delete(struct env *v, const char *name, bool force, const struct usage *u) {
+static char *delete (struct env *v, const char *name, bool force, const struct usage *u) {
     auto_err e = ERR_INIT;
     auto_buf out = BUF_INIT;
     struct image_deletions d;
@@ -225,7 +225,7 @@ __attribute__((format(printf, 5, 6))) static void assert_delete(struct env *v, c
     va_start(ap, fmt);
     buf_vprintf(&want, fmt, ap);
     va_end(ap);
-    auto_free char *got = delete(v, name, force, u);
+    auto_free char *got = delete (v, name, force, u);
     assert_string_equal(got, buf_str(&want));
 }
 

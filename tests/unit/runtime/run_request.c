@@ -6,8 +6,8 @@
  *     run_request <fence-spawner> <request.json> [net=PID|ipc=PID|pid=PID|exec=PID ...]
  *
  * Output of the process goes to stdout, messages of the protocol to stderr. Standard input is
- * passed on when it is no terminal. RAW in the environment: the output has no frames (tty). REPEAT: so
- * many times in a row, for measurements.
+ * passed on when it is no terminal. RAW in the environment: the output has no frames (tty). REPEAT:
+ * so many times in a row, for measurements.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -423,8 +423,10 @@ static void test_stats(void **state) {
     (void)state;
     need_v1();
     make(&c, "stats");
-    apply(&c, "{\"cpu\":{\"quota\":10000,\"period\":100000},\"pids\":{\"limit\":5},"
-              "\"memory\":{\"limit\":67108864}}", false);
+    apply(&c,
+          "{\"cpu\":{\"quota\":10000,\"period\":100000},\"pids\":{\"limit\":5},"
+          "\"memory\":{\"limit\":67108864}}",
+          false);
     pid = start(&c, spinner);
     usleep(350000);
     assert_int_equal(cgroup_stats_read(&c, &s, &e), 0);
@@ -533,12 +535,12 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_weights),     cmocka_unit_test(test_cpulist),
-        cmocka_unit_test(test_paths),       cmocka_unit_test(test_detect),
-        cmocka_unit_test(test_limits),      cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_members),     cmocka_unit_test(test_remove_busy),
-        cmocka_unit_test(test_devices),     cmocka_unit_test(test_stats),
-        cmocka_unit_test(test_oom),         cmocka_unit_test(test_info),
+        cmocka_unit_test(test_weights), cmocka_unit_test(test_cpulist),
+        cmocka_unit_test(test_paths),   cmocka_unit_test(test_detect),
+        cmocka_unit_test(test_limits),  cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_members), cmocka_unit_test(test_remove_busy),
+        cmocka_unit_test(test_devices), cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_oom),     cmocka_unit_test(test_info),
         cmocka_unit_test(test_cost),
     };
 

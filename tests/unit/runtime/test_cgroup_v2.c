@@ -167,8 +167,7 @@ static void test_program_refused(void **state) {
         size_t n = 0;
 
         field_init(&oci_resources_table, &r);
-        assert_int_equal(field_parse_text(&oci_resources_table, bad[i], strlen(bad[i]), &r, &e),
-                         0);
+        assert_int_equal(field_parse_text(&oci_resources_table, bad[i], strlen(bad[i]), &r, &e), 0);
         assert_int_equal(cgroup_devices_bpf(&r.devices, &p, &n, &e), -EINVAL);
         assert_null(p);
         field_done(&oci_resources_table, &r);
@@ -436,7 +435,7 @@ static int setup(void **state) {
         return -1;
     auto_strv lines = str_split(buf_str(&text), '\n');
 
-    strv_for_each(line, lines)
+    strv_for_each (line, lines)
         if (strstr(line, " - cgroup2 "))
             (void)buf_printf(&only, "%s\n", line);
     return cgroupfs_detect_from(buf_str(&only), true, &host);
@@ -453,9 +452,12 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_program),         cmocka_unit_test(test_program_edges),
-        cmocka_unit_test(test_program_refused), cmocka_unit_test(test_members),
-        cmocka_unit_test(test_devices),         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_program),
+        cmocka_unit_test(test_program_edges),
+        cmocka_unit_test(test_program_refused),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_oom),
     };
 

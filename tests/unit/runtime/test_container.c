@@ -322,11 +322,13 @@ static void devices_are_the_containers_own(void **state) {
 static void proc_is_masked(void **state) {
     (void)state;
     struct box b;
-    box_init(&b, true, "/bin/probe|cat=/proc/keys|cat=/proc/sys/kernel/hostname|"
-                       "cat=/proc/sys/net/ipv4/ping_group_range");
+    box_init(&b, true,
+             "/bin/probe|cat=/proc/keys|cat=/proc/sys/kernel/hostname|"
+             "cat=/proc/sys/net/ipv4/ping_group_range");
     expect_output(&b, "box\n0\t65535\n");
-    box_init(&b, false, "/bin/probe|write=/proc/sys/kernel/hostname|"
-                        "cat=/proc/sys/net/ipv4/ping_group_range");
+    box_init(&b, false,
+             "/bin/probe|write=/proc/sys/kernel/hostname|"
+             "cat=/proc/sys/net/ipv4/ping_group_range");
     expect_output(&b, "EROFS\n0\t2147483647\n");
 }
 
@@ -600,8 +602,7 @@ static void namespaces_are_shared(void **state) {
                           "unknown");
     assert_int_equal(pidfd_signal(pidfd, SIGKILL), 0);
     box_wait(&target, false);
-    auto_free char *group = xasprintf("/sys/fs/cgroup/memory%s",
-                                      target.req.spec.lin.cgroups_path);
+    auto_free char *group = xasprintf("/sys/fs/cgroup/memory%s", target.req.spec.lin.cgroups_path);
     wait_gone(group);
     box_done(&target);
 }

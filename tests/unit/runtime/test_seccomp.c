@@ -136,10 +136,10 @@ static void test_default(void **state) {
     assert_int_equal(run(&p, NATIVE, SYS_personality, ADDR_NO_RANDOMIZE, 0, 0), EPERM_RESULT);
 #if defined(__x86_64__)
     assert_int_equal(CALL(SYS_arch_prctl), SECCOMP_RET_ALLOW);
-    assert_int_equal(run(&p, FOREIGN, 3, 0, 0, 0), SECCOMP_RET_ALLOW);           /* i386 read */
-    assert_int_equal(run(&p, FOREIGN, 21, 0, 0, 0), EPERM_RESULT);               /* i386 mount */
-    assert_int_equal(run(&p, NATIVE, 0x40000000, 0, 0, 0), SECCOMP_RET_ALLOW);   /* x32 read */
-    assert_int_equal(run(&p, NATIVE, 0x400000a5, 0, 0, 0), EPERM_RESULT);        /* x32 mount */
+    assert_int_equal(run(&p, FOREIGN, 3, 0, 0, 0), SECCOMP_RET_ALLOW);         /* i386 read */
+    assert_int_equal(run(&p, FOREIGN, 21, 0, 0, 0), EPERM_RESULT);             /* i386 mount */
+    assert_int_equal(run(&p, NATIVE, 0x40000000, 0, 0, 0), SECCOMP_RET_ALLOW); /* x32 read */
+    assert_int_equal(run(&p, NATIVE, 0x400000a5, 0, 0, 0), EPERM_RESULT);      /* x32 mount */
     assert_int_equal(run(&p, NATIVE, 0x40000000 | 900, 0, 0, 0), SECCOMP_RET_ERRNO | ENOSYS);
     assert_int_equal(run(&p, NATIVE, 0x40000000 | 452, 0, 0, 0), SECCOMP_RET_ALLOW);
 #endif
@@ -390,7 +390,7 @@ static void test_compact(void **state) {
 
     p[2].k = NATIVE; /* one architecture */
     memcpy(small, p, n * sizeof *p);
-    count = n + 64;  /* room: equivalence is what counts here */
+    count = n + 64; /* room: equivalence is what counts here */
     assert_int_equal(seccomp_compact(small, &count, (const uint32_t[]){NATIVE, NATIVE}, 2), 0);
     for (size_t a = 0; a < 4; a++) {
         for (uint32_t i = 0; i < 1104; i++) {
@@ -431,8 +431,8 @@ static void test_cache(void **state) {
     warm = clock_mono_ns() - warm;
     print_message("cold %lld us, warm %lld us\n", (long long)cold / 1000, (long long)warm / 1000);
     assert_string_equal(a, b);
-    assert_int_equal(
-        seccomp_cache_reference(dir, NULL, LCAP_DEFAULT, SECCOMP_MKNOD_NOTIFY, &c, &e), 0);
+    assert_int_equal(seccomp_cache_reference(dir, NULL, LCAP_DEFAULT, SECCOMP_MKNOD_NOTIFY, &c, &e),
+                     0);
     assert_string_not_equal(a, c);
     assert_int_equal(seccomp_program_load(a, 0, &loaded, &e), 0);
     build(NULL, LCAP_DEFAULT, 0, &direct);
@@ -462,10 +462,10 @@ static void test_cache(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_default), cmocka_unit_test(test_caps),
+        cmocka_unit_test(test_default),      cmocka_unit_test(test_caps),
         cmocka_unit_test(test_mknod_notify), cmocka_unit_test(test_custom),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_in_force),
-        cmocka_unit_test(test_compact), cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_refused),      cmocka_unit_test(test_in_force),
+        cmocka_unit_test(test_compact),      cmocka_unit_test(test_cache),
     };
 
     return cmocka_run_group_tests_name("seccomp", tests, NULL, NULL);

@@ -119,7 +119,8 @@ static void groups_are_added(void **state) {
     char *const missing[] = {(char *)"nogroup", NULL};
     auto_err e = ERR_INIT;
     assert_true(userdb_resolve(passwd, group, "app", missing, &u, &e) < 0);
-    assert_string_equal(err_msg(&e), "Unable to find group nogroup: no matching entries in group file");
+    assert_string_equal(err_msg(&e),
+                        "Unable to find group nogroup: no matching entries in group file");
     assert_null(u.home);
 }
 
@@ -158,11 +159,13 @@ static void only_regular_files_are_read(void **state) {
 
 static void mount_words_are_sorted(void **state) {
     (void)state;
-    char *const words[] = {(char *)"nosuid", (char *)"rw",      (char *)"ro",
-                           (char *)"noexec", (char *)"exec",    (char *)"rslave",
-                           (char *)"rbind",  (char *)"rro",     (char *)"size=64m",
-                           (char *)"noatime", (char *)"strictatime", (char *)"defaults",
-                           (char *)"sync",   NULL};
+    char *const words[] = {(char *)"nosuid",      (char *)"rw",
+                           (char *)"ro",          (char *)"noexec",
+                           (char *)"exec",        (char *)"rslave",
+                           (char *)"rbind",       (char *)"rro",
+                           (char *)"size=64m",    (char *)"noatime",
+                           (char *)"strictatime", (char *)"defaults",
+                           (char *)"sync",        NULL};
     struct mount_options o;
     mount_options_parse(words, &o);
     assert_true(o.set == (MOUNT_ATTR_NOSUID | MOUNT_ATTR_RDONLY | MOUNT_ATTR_STRICTATIME));

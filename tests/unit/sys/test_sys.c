@@ -245,8 +245,12 @@ static void addresses_are_checked(void **state) {
     assert_int_equal(mac_parse("02:42:ac:11:00:fF", mac), 0);
     assert_int_equal(mac[0], 2);
     assert_int_equal(mac[5], 255);
-    const char *const bad[] = {"", "02:42:ac:11:00", "02:42:ac:11:00:02:", "0g:42:ac:11:00:02",
-                               "2:42:ac:11:00:02", "02-42-ac-11-00-02"};
+    const char *const bad[] = {"",
+                               "02:42:ac:11:00",
+                               "02:42:ac:11:00:02:",
+                               "0g:42:ac:11:00:02",
+                               "2:42:ac:11:00:02",
+                               "02-42-ac-11-00-02"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(mac_parse(bad[i], mac), -EINVAL);
     assert_int_equal(link_add_address(-1, 1, "1.2.3.4"), -EINVAL);
