@@ -215,3 +215,5 @@ bool container_should_restart(const struct container *c, int64_t exit_code, bool
  * once more: 0 then. */
 int container_start_again(struct container *c, struct err *e);
 void container_schedule_restart(struct container *c);
+/* --rm: its end, or a start that failed, takes it away. */
+void container_auto_remove(struct container *c);

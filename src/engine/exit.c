@@ -39,6 +39,13 @@ static void removed(void *arg, struct err *e) {
     free(arg);
 }
 
+void container_auto_remove(struct container *c) {
+    struct remove_options o = {.force = true, .volumes = true};
+
+    if (c->rec.host.auto_remove && !c->removing)
+        container_remove(c, o, removed, xstrdup(c->rec.id));
+}
+
 static void after_restart(void *arg, struct err *e) {
     (void)arg;
     if (e->class != ERR_NONE)
@@ -173,12 +180,9 @@ void container_on_exit(struct container *c, const struct monitor_exit *x) {
         container_signal_ended(c);
     /* A waiter may remove the container: nothing of c is used after the last wake. */
     if (!again && c->rec.host.auto_remove && !c->removing && !c->keep) {
-        struct remove_options o = {.force = true, .volumes = true};
-
         container_wake(c, WAIT_NOT_RUNNING);
         container_wake(c, WAIT_NEXT_EXIT);
-        if (!c->removing)
-            container_remove(c, o, removed, xstrdup(c->rec.id));
+        container_auto_remove(c);
         return;
     }
     {
@@ -246,7 +250,6 @@ static void on_failed(void *arg, struct err *e) {
     struct container *c = arg;
     auto_free char *state_dir = container_state_dir(c);
     struct err own = *e;
-    char code[16];
 
     *e = (struct err){0};
     if (!c->starting)
@@ -260,18 +263,16 @@ static void on_failed(void *arg, struct err *e) {
     if (own.class == ERR_SYSTEM && (c->rec.exit_code == 127 || c->rec.exit_code == 126))
         own.class = ERR_INVALID; /* dockerd: 400, the user's command is at fault */
     container_save(c, NULL, NULL);
-    snprintf(code, sizeof code, "%lld", (long long)c->rec.exit_code);
     container_wake(c, WAIT_NOT_RUNNING); /* not NEXT_EXIT: nothing has run that could exit */
     container_signal_ended(c);
     if (c->rec.host.auto_remove && !c->removing) {
-        struct remove_options o = {.force = true, .volumes = true};
         container_done *done = c->started;
         void *done_arg = c->started_arg;
 
         c->starting = false;
         c->started = NULL;
         container_settled(c);
-        container_remove(c, o, removed, xstrdup(c->rec.id));
+        container_auto_remove(c);
         if (done)
             done(done_arg, &own);
     } else {

@@ -482,6 +482,7 @@ static void start_settled(struct container *c, void *arg) {
         container_attach_drop(c);
         container_wake(c, WAIT_NOT_RUNNING);
         container_settled(c);
+        container_auto_remove(c);
     }
     own.done(own.arg, &e);
 }
