@@ -169,11 +169,17 @@ class Stage:
             env=self.environment(), cwd=self.work, start_new_session=True)
         return command, process
 
-    def finish(self, started, stdin=None, send=None, extra=(), timeout=STEP_S):
+    def finish(self, started, stdin=None, send=None, extra=(), timeout=STEP_S, hold=False):
+        """hold: its input stays open until it has ended."""
         command, process = started
         self.mask.begin_step()
         if send:
             process.send_signal(send)
+        if hold:
+            process.stdin.write(stdin)
+            process.stdin.flush()
+            process.wait(timeout)
+            stdin = None
         try:
             out, err = process.communicate(stdin, timeout)
             code = process.returncode
@@ -185,7 +191,7 @@ class Stage:
             "exit": code, "out": self.text_of(out, extra), "err": self.mask.output(err.decode(), extra)})
 
     # ---- the API by hand
-    def http(self, method, path, body=None, headers=None, raw=None, extra=(), label=None, **query):
+    def http(self, method, path, /, body=None, headers=None, raw=None, extra=(), label=None, **query):
         """A step. raw: "frames" for multiplexed output, "tar" for names in an archive, "none"."""
         self.mask.begin_step()
         shown = "%s %s%s" % (method, path, "?" + "&".join("%s=%s" % q for q in sorted(query.items()))
@@ -201,15 +207,22 @@ class Stage:
         if a.status >= 400 or raw is None:
             answer["body"] = self.text_of(a.body, extra)
         elif raw == "frames":
-            answer["body"] = [[n, self.mask.output(d.decode(), extra)] for n, d in frames(a.body)]
+            answer["body"] = self.streams(a.body, extra)
         elif raw == "tar":
             answer["body"] = tar_listing(a.body)
         return self.keep(label or shown, answer)
 
-    def post(self, path, body=None, **kw):
+    def streams(self, data, extra):
+        """{stream: text}; how the streams interleave is nobody's promise."""
+        out = {}
+        for n, piece in frames(data):
+            out[str(n)] = out.get(str(n), "") + self.mask.output(piece.decode(), extra)
+        return out
+
+    def post(self, path, /, body=None, **kw):
         return self.http("POST", path, body, **kw)
 
-    def get(self, path, **kw):
+    def get(self, path, /, **kw):
         return self.http("GET", path, **kw)
 
     # ---- Python
@@ -266,7 +279,7 @@ def tar_listing(data):
     out = []
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         for m in tar:
-            line = "%s %s %o %d:%d" % (m.name, "file" if m.isreg() else m.type.decode("latin1"), m.mode,
+            line = "%s %s %o %d:%d" % (m.name, "file" if m.isreg() else m.type.decode("latin1"), m.mode & 0o7777,
                                        m.uid, m.gid)
             if m.linkname:
                 line += " -> " + m.linkname
@@ -280,10 +293,9 @@ class Player:
     """Plays scenes on the daemon at `socket`."""
 
     def __init__(self, socket, clients, base_archive):
-        self.socket, self.clients = socket, dict(clients, http="", py="")
+        self.socket, self.clients, self.archive = socket, dict(clients, http="", py=""), base_archive
         api = Api(socket, "v" + API_VERSION)
-        with open(base_archive, "rb") as f:
-            api.ok("POST", "/images/load", f.read(), {"Content-Type": "application/x-tar"})
+        self.load()
         self.data_root = api.get("/info")["DockerRootDir"]
         self.known = {}
         for name in BASE_IMAGES:
@@ -292,9 +304,16 @@ class Player:
             for n, layer in enumerate(image["RootFS"]["Layers"], 1):
                 self.known.setdefault(layer.split(":")[1], "layer %d of busybox" % n)
 
+    def load(self):
+        with open(self.archive, "rb") as f:
+            Api(self.socket).ok("POST", "/images/load", f.read(), {"Content-Type": "application/x-tar"})
+
     def play(self, name):
         """[[label, answer]] of the scene."""
         function, client = SCENES[name]
+        api = Api(self.socket, "v" + API_VERSION)
+        if any(api.request("GET", "/images/%s/json" % i).status != 200 for i in BASE_IMAGES):
+            self.load()
         stage = Stage(self, client)
         try:
             function(stage)

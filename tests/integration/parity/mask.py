@@ -16,13 +16,16 @@ IPV4 = re.compile(r"\b(172\.(1[6-9]|2\d|3[01])|10\.213)(\.\d{1,3}){2}\b")
 MAC = re.compile(r"\b02:42(:[0-9a-f]{2}){4}\b")
 SIZE = re.compile(r"\b\d+(\.\d+)?([kMG]i?)?B\b")
 BLANKS = re.compile(r" {2,}")
+# the CLI prints it or not, as two of its threads happen to meet
+RACY = re.compile(r'(?m)^time="[^"]*" level=error msg="(error waiting for container: context canceled|'
+                  r'Can.t (add file|close) .* closed pipe)"\n')
 
 # Values that say nothing by themselves, by the key they are found under. Zero and empty ones do.
 BY_KEY = {
     "Pid": "<pid>", "SandboxKey": "<netns>", "LowerDir": "<path>", "MergedDir": "<path>",
     "UpperDir": "<path>", "WorkDir": "<path>", "time": "<unix time>", "timeNano": "<unix time>",
     "Created": "<unix time>", "VirtualSize": "<size>", "SizeRootFs": "<size>",
-    "LayersSize": "<size>", "mtime": "<time>",
+    "LayersSize": "<size>", "Size": "<size>", "SharedSize": "<size>", "IPPrefixLen": "<bits>", "mtime": "<time>",
 }
 
 
@@ -61,13 +64,18 @@ class Mask:
 
     def output(self, value, extra=()):
         """What a program printed; the blanks of tables are of the program's making."""
-        value = SIZE.sub("<size>", self.text(value, extra))
+        value = SIZE.sub("<size>", self.text(RACY.sub("", value), extra))
         return BLANKS.sub("  ", value)
 
     def document(self, value, key="", extra=()):
+        if key == "Binds" and value:
+            value = sorted(value)  # the CLI's map order
         if isinstance(value, dict):
             return {self.text(k, extra): self.document(value[k], k, extra) for k in sorted(value)}
         if isinstance(value, list):
+            for by in ("Destination", "RepoTags"):  # mounts: Go's map order; images of one second
+                if value and all(isinstance(v, dict) and by in v for v in value):
+                    value = sorted(value, key=lambda v: v[by] or [])  # pylint: disable=cell-var-from-loop
             return [self.document(v, "", extra) for v in value]
         if value and key in BY_KEY and not isinstance(value, bool):
             return BY_KEY[key] if value != ZERO_TIME else value
