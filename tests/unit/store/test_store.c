@@ -147,7 +147,8 @@ static void test_barrier_comes_last(void **state) {
     close_store(f);
 }
 
-/* ---- a full disk ------------------------------------------------------------------------------ */
+/* ---- a full disk ------------------------------------------------------------------------------
+ */
 static void mount_small(struct fixture *f) {
     if (mount("fence-test", f->dir, "tmpfs", 0, "size=16m") < 0)
         skip(); /* not root, or no name space to mount in */
@@ -192,7 +193,7 @@ static void test_full_disk(void **state) {
     put(f, "b", "2", true);
     run(f, 2);
     fill(f);
-    put(f, "big", big, true);  /* fails and is forgotten: its caller is told */
+    put(f, "big", big, true);   /* fails and is forgotten: its caller is told */
     put(f, "late", big, false); /* fails and is kept */
     put(f, "gone", big, false);
     store_barrier(f->store, on_done, f);
