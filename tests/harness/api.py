@@ -6,12 +6,14 @@ import socket
 import struct
 import urllib.parse
 
+from .wait import SLOW
+
 TIMEOUT_S = 60
 
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout=TIMEOUT_S):
-        super().__init__("localhost", timeout=timeout)
+        super().__init__("localhost", timeout=timeout * SLOW)
         self.path = path
 
     def connect(self):
@@ -147,7 +149,7 @@ class Api:
     def attach(self, cid, upgrade=True, **query):
         """(socket, head of the answer) of a hijacked attach."""
         s = socket.socket(socket.AF_UNIX)
-        s.settimeout(TIMEOUT_S)
+        s.settimeout(TIMEOUT_S * SLOW)
         s.connect(self.path)
         s.sendall(("POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: 0\r\n\r\n" % (
             self.url("/containers/%s/attach" % cid, query),

@@ -13,6 +13,7 @@ import time
 import fcntl
 
 from .daemon import CACHE, program
+from .wait import SLOW
 
 TIMEOUT_S = 60
 
@@ -54,7 +55,7 @@ class Cli:
     def __call__(self, *args, stdin=None, timeout=TIMEOUT_S):
         """Runs a command; .returncode, .stdout and .stderr as text."""
         return subprocess.run([self.path, *args], input=stdin, capture_output=True, text=True,
-                              timeout=timeout, env=self.environment(), check=False)
+                              timeout=timeout * SLOW, env=self.environment(), check=False)
 
     def ok(self, *args, **kw):
         """Its output; it must succeed."""
@@ -103,7 +104,7 @@ class Terminal:
 
     def expect(self, pattern, timeout=20):
         """Waits until `pattern` is in what is unread; returns the match and drops what is before."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * SLOW
         while True:
             match = re.search(pattern, self.seen)
             if match:
@@ -116,7 +117,7 @@ class Terminal:
 
     def wait(self, timeout=20):
         """Its exit status; what it still writes is read."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * SLOW
         while self.process.poll() is None and time.monotonic() < end:
             self.read_some(0.05)
         while self.read_some(0):

@@ -11,13 +11,14 @@ import time
 
 from . import images, leaks
 from .api import Api
+from .wait import SLOW
 
 SLOTS = 64
 LOCKS = "/run/lock/fence-test"
 BASE = os.environ.get("FENCE_TEST_BASE", "/var/tmp/fence-test")
 CACHE = os.environ.get("FENCE_TEST_CACHE", "/var/tmp/fence-test-cache")
-START_S = 30
-STOP_S = 60
+START_S = 30 * SLOW
+STOP_S = 60 * SLOW
 
 
 def program(name):
@@ -234,7 +235,7 @@ class Daemon:
                 self.process.wait()
         problems += self.sanitizer_reports()
         # the kernel takes network namespaces down, and their interfaces, some time after their end
-        for _ in range(100):
+        for _ in range(int(100 * SLOW)):
             left = leaks.of_daemon(self)
             if not left:
                 break

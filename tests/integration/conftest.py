@@ -3,6 +3,7 @@
 
 FENCE_TEST_BIN   folder of the programs under test (not set: the installed ones)
 FENCE_TEST_CACHE where made images and unpacked clients are kept
+FENCE_TEST_SLOW  factor of all time limits, for slow machines
 """
 import os
 import pathlib
@@ -16,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 # pylint: disable=wrong-import-position
 from harness import clients  # noqa: E402
 from harness.daemon import Daemon, program  # noqa: E402
+from harness.wait import SLOW  # noqa: E402
 
 TEST_S = 90  # a test that takes longer has hung
 
@@ -39,14 +41,14 @@ def pytest_runtest_call(item):
     seconds = mark.args[0] if mark else TEST_S
 
     def late(_signal, _frame):
-        raise TestTimeout("more than %d s" % seconds)
+        raise TestTimeout("more than %d s" % (seconds * SLOW))
 
     old = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds * SLOW)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
 
 
@@ -116,7 +118,7 @@ def new_daemon():
 @pytest.fixture
 def sdk(daemon):
     """python3-docker."""
-    client = docker.DockerClient(base_url=daemon.host, version="1.41", timeout=60)
+    client = docker.DockerClient(base_url=daemon.host, version="1.41", timeout=60 * SLOW)
     yield client
     client.close()
 

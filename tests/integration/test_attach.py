@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from harness.api import frames, read_all
-from harness.wait import until
+from harness.wait import SLOW, until
 
 
 def test_shell(cli, api):
@@ -82,7 +82,7 @@ def test_a_lone_first_key_reaches_the_process(cli):
 def test_attach_streams_output(cli, api):
     api.create(name="talk", cmd=["sh", "-c", "echo one; echo two >&2; exit 6"])
     p = cli.popen("start", "-a", "talk")
-    out, err = p.communicate(timeout=30)
+    out, err = p.communicate(timeout=30 * SLOW)
     assert (p.returncode, out, err) == (6, b"one\n", b"two\n")
 
 
@@ -157,7 +157,7 @@ def test_websocket(api):
     s = socket.socket(socket.AF_UNIX)
     s.connect(api.path)
     ws = websocket.WebSocket()
-    ws.settimeout(20)
+    ws.settimeout(20 * SLOW)
     api.start(cid)
     ws.connect("ws://localhost/v1.41/containers/%s/attach/ws?stream=1&stdin=1&stdout=1" % cid, socket=s)
     ws.send("over ws\n")

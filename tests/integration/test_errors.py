@@ -5,11 +5,13 @@ import socket
 
 import pytest
 
+from harness.wait import SLOW
+
 
 def raw(api, data, timeout=10):
     """What comes back for bytes that need not be HTTP."""
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(timeout)
+    s.settimeout(timeout * SLOW)
     s.connect(api.path)
     out = b""
     try:
@@ -117,7 +119,7 @@ def test_keep_alive_and_pipelining(api):
 
 def test_expect_continue(api):
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(10)
+    s.settimeout(10 * SLOW)
     s.connect(api.path)
     body = b'{"Image":"busybox"}'
     s.sendall(b"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

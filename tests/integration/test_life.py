@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness.wait import until
+from harness.wait import SLOW, until
 
 
 def test_run_and_output(api):
@@ -87,8 +87,8 @@ def test_stop_sends_the_signal_first(api):
     cid = api.run(["sh", "-c", "trap 'echo term; exit 5' TERM; echo ready; while :; do sleep 0.1; done"])
     until(lambda: b"ready" in api.logs(cid))
     begin = time.monotonic()
-    api.ok("POST", "/containers/%s/stop" % cid, t=10)
-    assert time.monotonic() - begin < 5
+    api.ok("POST", "/containers/%s/stop" % cid, t=int(10 * SLOW))
+    assert time.monotonic() - begin < 5 * SLOW
     assert api.inspect(cid)["State"]["ExitCode"] == 5
     assert b"term" in api.logs(cid)
 

@@ -13,6 +13,7 @@ import threading
 import time
 
 from harness.api import Api, ApiError
+from harness.wait import SLOW
 
 TROUBLE = (OSError, http.client.HTTPException, ValueError)
 
@@ -43,7 +44,7 @@ class Load:
     def pause(self, seconds=60):
         """Returns when no call is under way."""
         self.run.clear()
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * SLOW
         while True:
             with self.lock:
                 if self.busy == 0:
@@ -211,7 +212,7 @@ class Load:
         cid = self.create(rng, ["sh", "-c", "read x; echo got $x"], OpenStdin=True, StdinOnce=True)
         sock, _head = self.api().attach(cid, stream=1, stdin=1, stdout=1)
         try:
-            sock.settimeout(10)
+            sock.settimeout(10 * SLOW)
             self.api().start(cid)
             sock.sendall(b"line\n")
             while sock.recv(4096):

@@ -14,6 +14,7 @@ import time
 
 from harness import leaks
 from harness.api import ApiError
+from harness.wait import SLOW
 
 HELPERS = ("fence-monitor", "fence-spawner", "fence-init")
 
@@ -246,7 +247,7 @@ def problems_of(daemon, run=False):
 
 def settle(daemon, seconds=15, run=False):
     """Problems that do not go away by themselves."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * SLOW
     while True:
         problems = problems_of(daemon, run)
         if not problems or time.monotonic() > end:

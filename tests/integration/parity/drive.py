@@ -19,12 +19,13 @@ import tempfile
 import time
 
 from harness.api import Api, ApiError, frames
+from harness.wait import SLOW
 
 from . import mask
 
 BASE_IMAGES = ("busybox:latest", "busybox:1", "alpine:latest", "hello-world:latest")
 API_VERSION = "1.41"  # what the reference speaks
-STEP_S = 60
+STEP_S = 60 * SLOW
 TOKEN = re.compile(r"@(\w+)(?::([\w.-]+))?@")
 SCENES = {}
 
@@ -200,7 +201,7 @@ class Stage:
             shown += " " + json.dumps(body)
         query = {k: self.expand(v) if isinstance(v, str) else v for k, v in query.items()}
         try:
-            a = self.api.request(method, self.expand(path), body, headers, timeout=STEP_S, **query)
+            a = self.api.request(method, self.expand(path), body, headers, **query)
         except (OSError, ValueError) as e:
             return self.keep(label or shown, {"failed": type(e).__name__})
         answer = {"status": a.status, "type": a.headers.get("Content-Type", "")}
@@ -245,7 +246,7 @@ class Stage:
         return path
 
     def until(self, test, seconds=20):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * SLOW
         while time.monotonic() < end:
             with contextlib.suppress(ApiError, KeyError, OSError):
                 if test():

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from harness import leaks
-from harness.wait import until
+from harness.wait import SLOW, until
 
 
 # ---- TCP ------------------------------------------------------------------------------------------------------
@@ -26,7 +26,7 @@ def tcp(new_daemon):
 
 
 def ask(port, method="GET", path="/version", headers=None, body=None):
-    c = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=20 * SLOW)
     try:
         c.putrequest(method, path, skip_host=True)
         for k, v in (headers or {}).items():
@@ -244,7 +244,7 @@ def test_socket_of_a_container_has_the_sockets_group(new_daemon):
 # ---- requests that are not what they seem ----------------------------------------------------------------------------
 def raw(daemon, data):
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(10)
+        s.settimeout(10 * SLOW)
         s.connect(daemon.socket)
         s.sendall(data)
         s.shutdown(socket.SHUT_WR)
