@@ -13,6 +13,7 @@
 #include "engine/init_layer.h"
 #include "image/changes.h"
 #include "image/cp.h"
+#include "image/cp_mounts.h"
 #include "image/overlay.h"
 #include "runtime/userdb.h"
 
@@ -23,12 +24,15 @@ struct files {
     struct engine *engine;
     struct http_io *io;
     char id[ID_LEN + 1];
-    char *mount_name; /* root is a mount of a stopped container, with this name in it */
     char *dir;        /* containers/<id> */
     char **lower;     /* for a stopped container */
     int root;         /* of a running one: /proc/PID/root; else -1 until the worker mounts it */
     uint64_t id_base; /* owners at root are shifted by this */
     bool writes;
+    bool read_only_rootfs;
+    struct cp_bind *binds; /* of a stopped container, where its volumes are to be seen */
+    size_t bind_count;
+    bool attached; /* they are mounted, in the worker's namespace */
     /* the request */
     char *name;        /* of the container, as the client wrote it */
     char *path, *user; /* user: owner of what is put, or NULL */
@@ -40,8 +44,10 @@ struct files {
 static void files_free(struct files *f) {
     fd_close(f->root);
     free(f->dir);
-    free(f->mount_name);
     strv_free(f->lower);
+    for (size_t i = 0; i < f->bind_count; i++)
+        cp_bind_done(&f->binds[i]);
+    free(f->binds);
     free(f->name);
     free(f->path);
     free(f->user);
@@ -60,6 +66,7 @@ static struct files *files_new(struct api_call *c, struct container *x, bool wri
     f->engine = c->engine;
     f->root = -1;
     f->writes = writes;
+    f->read_only_rootfs = x->rec.host.readonly_rootfs;
     memcpy(f->id, x->rec.id, sizeof f->id);
     f->name = xstrdup(call_param(c, 0));
     f->dir = container_dir(x);
@@ -82,62 +89,92 @@ static struct files *files_new(struct api_call *c, struct container *x, bool wri
     return f;
 }
 
-/* The volume or bind that a path of the container lies in, or NULL; *ret_rest is what follows its
- * destination in `clean`. */
-static const struct mount_point *mount_of(const struct container *x, const char *clean,
-                                          const char **ret_rest) {
-    const struct mount_point *best = NULL;
+static struct cp_bind *add_bind(struct files *f, const char *source, const char *destination) {
+    struct cp_bind *b;
 
-    for (size_t i = 0; i < x->rec.mounts.count; i++) {
-        const struct mount_point *m = field_array_at(&x->rec.mounts, struct mount_point, i);
-        const char *rest = str_after(clean, m->destination);
-
-        if (rest && (*rest == '\0' || *rest == '/') &&
-            (!best || strlen(m->destination) > strlen(best->destination))) {
-            best = m;
-            *ret_rest = rest;
-        }
-    }
-    return best;
+    f->binds = xreallocarray(f->binds, f->bind_count + 1, sizeof *f->binds);
+    b = &f->binds[f->bind_count++];
+    *b = (struct cp_bind){.source = xstrdup(source), .destination = xstrdup(destination)};
+    return b;
 }
 
-/*
- * Nothing is mounted in a stopped container: a path in one of its volumes or binds is looked up in
- * the source. (The parts of a path before it are not followed through links.)
+/* On the loop: a running container's mounts are there, a stopped one's are mounted by the worker.
  */
-static void files_set_path(struct files *f, const struct container *x, const char *path) {
-    auto_free char *clean = path_clean(path);
-    const char *rest, *suffix = str_ends(path, "/.") ? "/." : str_ends(path, "/") ? "/" : "";
-    const struct mount_point *m = f->root < 0 ? mount_of(x, clean, &rest) : NULL;
+static int plan_binds(struct files *f, struct container *x, struct err *e) {
+    static const char *const files_of_etc[] = {"hosts", "hostname", "resolv.conf"};
 
-    f->path = xstrdup(path);
-    if (!m || str_eq(m->type, "tmpfs"))
-        return;
-    f->root = open(m->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (f->root < 0)
-        return; /* a single file: what is under it is shown */
-    free(f->path);
-    f->path = xasprintf("%s%s", *rest || *suffix ? rest : "/", suffix);
-    f->mount_name = xstrdup(strrchr(m->destination, '/') + 1);
-}
-
-/* On the worker: the root of a stopped container is a detached mount. */
-static int files_root(struct files *f, struct cp_root *ret) {
-    auto_free char *upper = xasprintf("%s/diff", f->dir), *work = xasprintf("%s/work", f->dir);
-
-    if (f->root < 0) {
-        struct overlay_options o = {
-            .lower = f->lower, .upper = upper, .work = work, .read_only = !f->writes};
-        int r = overlay_mount(&o, &f->root, &f->error);
+    if (f->root >= 0)
+        return 0;
+    if (f->writes) {
+        int r = container_make_bind_sources(x, e);
 
         if (r < 0)
             return r;
     }
-    *ret = (struct cp_root){.fd = f->root,
-                            .id_base = f->id_base,
-                            .id_size = f->id_base ? IDMAP_SIZE : 0,
-                            .name = f->mount_name};
+    for (size_t i = 0; i < sizeof files_of_etc / sizeof *files_of_etc; i++) {
+        auto_free char *source = xasprintf("%s/%s", f->dir, files_of_etc[i]);
+        auto_free char *destination = xasprintf("/etc/%s", files_of_etc[i]);
+
+        add_bind(f, source, destination)->optional = true;
+    }
+    /* By depth, as they are kept: a bind over /etc or a file of it covers ours. */
+    for (size_t i = 0; i < x->rec.mounts.count; i++) {
+        const struct mount_point *m = field_array_at(&x->rec.mounts, struct mount_point, i);
+        struct cp_bind *b;
+
+        if (str_eq(m->type, "tmpfs") || str_empty(m->source))
+            continue;
+        b = add_bind(f, m->source, m->destination);
+        b->subpath = str_empty(m->subpath) ? NULL : xstrdup(m->subpath);
+        b->read_only = !m->rw;
+        b->recursive = !m->non_recursive;
+        b->optional = true;
+    }
     return 0;
+}
+
+static int mount_stopped(struct files *f, bool writable, struct err *e) {
+    auto_free char *upper = xasprintf("%s/diff", f->dir), *work = xasprintf("%s/work", f->dir);
+    struct overlay_options o = {
+        .lower = f->lower, .upper = upper, .work = work, .read_only = !writable};
+    int r = overlay_mount(&o, &f->root, e);
+
+    if (r < 0 || f->bind_count == 0)
+        return r;
+    r = cp_mounts_attach(f->root, f->dir, !f->writes || f->read_only_rootfs, f->binds,
+                         f->bind_count, e);
+    f->attached = r == 0;
+    return r;
+}
+
+/* On the worker. The root of a stopped container is a mount that only this thread sees. */
+static int files_root(struct files *f, struct cp_root *ret) {
+    int r = 0;
+
+    if (f->root < 0) {
+        r = mount_stopped(f, f->writes, &f->error);
+        if (r == -EROFS && f->error.class == ERR_NONE) {
+            /* Mount points are made once, as a start would. */
+            fd_close(f->root);
+            f->root = -1;
+            r = mount_stopped(f, true, &f->error);
+        }
+        if (r < 0)
+            return r;
+    }
+    *ret = (struct cp_root){
+        .fd = f->root, .id_base = f->id_base, .id_size = f->id_base ? IDMAP_SIZE : 0};
+    return 0;
+}
+
+/* On the worker, at its end: the last unmount of an overlay syncs, which the loop must not wait
+ * for. */
+static int files_leave(struct files *f, int r) {
+    if (f->attached)
+        cp_mounts_detach(f->dir);
+    fd_close(f->root);
+    f->root = -1;
+    return r;
 }
 
 static void finish_worker(void *arg, int r) {
@@ -223,7 +260,7 @@ static int export_work(struct job *j, void *arg) {
         r = http_io_begin(f->io, 200, "application/octet-stream", router_headers_of(f->call));
     if (r == 0)
         r = cp_export(&root, http_io_writer(f->io), &f->error);
-    return r;
+    return files_leave(f, r);
 }
 
 void containers_export(struct api_call *c) {
@@ -287,7 +324,24 @@ static int archive_get(struct job *j, void *arg) {
         r = cp_send(s, http_io_writer(f->io), &f->error);
     if (s)
         cp_close(s);
-    return r;
+    return files_leave(f, r);
+}
+
+/* files_new with the mounts, for one path of the client's. NULL after an answer. */
+static struct files *files_at(struct api_call *c, struct container *x, const char *path,
+                              bool writes) {
+    struct files *f = files_new(c, x, writes);
+    auto_err e = ERR_INIT;
+
+    if (!f)
+        return NULL;
+    f->path = xstrdup(path);
+    if (plan_binds(f, x, &e) < 0) {
+        call_error(c, &e);
+        files_free(f);
+        return NULL;
+    }
+    return f;
 }
 
 static void archive_read(struct api_call *c, bool tell) {
@@ -301,10 +355,9 @@ static void archive_read(struct api_call *c, bool tell) {
         call_errorf(c, ERR_INVALID, "missing parameter: path");
         return;
     }
-    f = files_new(c, x, false);
+    f = files_at(c, x, path, false);
     if (!f)
         return;
-    files_set_path(f, x, path);
     if (tell)
         container_event(x, "archive-path", NULL);
     run_with_io(f, archive_get);
@@ -336,9 +389,8 @@ void containers_copy(struct api_call *c) {
     if (str_empty(path)) {
         call_errorf(c, ERR_INVALID, "Path cannot be empty");
     } else {
-        f = files_new(c, x, false);
+        f = files_at(c, x, path, false);
         if (f) {
-            files_set_path(f, x, path);
             container_event(x, "copy", NULL);
             run_with_io(f, archive_get);
         }
@@ -373,14 +425,14 @@ static int archive_put(struct job *j, void *arg) {
     (void)j;
     if (r == 0 && !str_empty(f->user))
         r = resolve_owner(f, root.fd);
-    return r < 0 ? r : cp_put(&root, f->name, f->path, http_io_body(f->io), &f->put, &f->error);
+    if (r == 0)
+        r = cp_put(&root, f->name, f->path, http_io_body(f->io), &f->put, &f->error);
+    return files_leave(f, r);
 }
 
 void containers_archive_put(struct api_call *c) {
     struct container *x = call_container(c);
-    const char *path = call_query(c, "path"), *rest;
-    const struct mount_point *m;
-    auto_free char *clean = NULL;
+    const char *path = call_query(c, "path");
     struct files *f;
 
     if (!x)
@@ -389,18 +441,9 @@ void containers_archive_put(struct api_call *c) {
         call_errorf(c, ERR_INVALID, "missing parameter: path");
         return;
     }
-    /* A read-only root or volume refuses before anything is read. */
-    clean = path_clean(path);
-    m = mount_of(x, clean, &rest);
-    if (m ? !m->rw : x->rec.host.readonly_rootfs) {
-        call_errorf(c, ERR_FORBIDDEN, "%s is marked read-only",
-                    m ? "mounted volume" : "container rootfs");
-        return;
-    }
-    f = files_new(c, x, true);
+    f = files_at(c, x, path, true);
     if (!f)
         return;
-    files_set_path(f, x, path);
     f->put.no_overwrite_dir_non_dir = call_query_bool(c, "noOverwriteDirNonDir", false);
     if (call_query_bool(c, "copyUIDGID", false))
         f->user = xstrdup_null(x->rec.config.user);

@@ -127,6 +127,9 @@ struct create_result {
 void container_create(struct engine *eng, struct create_body *body, const char *name,
                       void (*done)(void *arg, const struct create_result *r, struct err *e),
                       void *arg);
+/* Binds in the -v form: a source that is missing is made, as a directory of root. ERR_INVALID for
+ * one that must be there. */
+int container_make_bind_sources(const struct container *c, struct err *e);
 /* ERR_NOT_MODIFIED when it runs already. */
 void container_start(struct container *c, container_done *done, void *arg);
 void container_stop(struct container *c, const char *signal, int64_t timeout_s,

@@ -122,8 +122,7 @@ static int choose_userns(struct container *c, const struct joins *j, const char 
     return r;
 }
 
-/* Binds in the -v form: a source that is missing is made, as a directory of root. */
-static int make_bind_sources(const struct container *c, struct err *e) {
+int container_make_bind_sources(const struct container *c, struct err *e) {
     for (size_t i = 0; i < c->rec.mounts.count; i++) {
         const struct mount_point *m = field_array_at(&c->rec.mounts, struct mount_point, i);
         int r;
@@ -405,7 +404,7 @@ static int spawn(struct container *c, struct err *e) {
     field_init(&rt_request_table, &q);
     r = find_joins(c, &j, e);
     if (r == 0)
-        r = make_bind_sources(c, e);
+        r = container_make_bind_sources(c, e);
     if (r == 0)
         r = make_state_dir(state_dir, e);
     if (r == 0)

@@ -158,11 +158,11 @@ static bool wants_content(const char *path) {
 }
 
 /* "x" of "/a/x", "." of "/a/x/.", "/" of "/": what Docker calls the thing in stat and archive. */
-static char *display_name(const struct cp_root *root, const char *path, const char *clean) {
+static char *display_name(const char *path, const char *clean) {
     if (str_ends(path, "/.") || str_eq(path, "."))
         return xstrdup(".");
     const char *slash = strrchr(clean, '/');
-    return xstrdup(slash && slash[1] ? slash + 1 : root->name ? root->name : "/");
+    return xstrdup(slash && slash[1] ? slash + 1 : "/");
 }
 
 static int open_directory(struct cp_source *s, const char *clean) {
@@ -219,7 +219,7 @@ int cp_open(const struct cp_root *root, const char *container, const char *path,
             return cp_not_found(container, path, e);
         return err_sys(e, r, "cannot open %s in container %s", path, container);
     }
-    s->name = display_name(root, path, clean);
+    s->name = display_name(path, clean);
     s->stat = (struct cp_stat){
         .name = xstrdup(s->name),
         .size = s->st.st_size,

@@ -19,7 +19,6 @@ struct cp_root {
     /* Owners seen at fd are id_base + the container's id for ids below id_size; size 0: none. */
     uint64_t id_base, id_size;
     const bool *cancel; /* may be NULL */
-    const char *name;   /* what "/" is called: a mount of the container; NULL: it is the root */
 };
 
 struct cp_stat {
@@ -50,7 +49,8 @@ struct cp_put_options {
     uint64_t uid, gid;
 };
 /* Unpacks a (compressed) tar into the directory `path`. ERR_NOT_FOUND "Could not find the file PATH
- * in container NAME", ERR_INVALID "extraction point is not a directory". */
+ * in container NAME", ERR_INVALID "extraction point is not a directory", ERR_FORBIDDEN "container
+ * rootfs is marked read-only" or "mounted volume is marked read-only". */
 int cp_put(const struct cp_root *root, const char *container, const char *path, struct reader *from,
            const struct cp_put_options *o, struct err *e);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -23,6 +24,7 @@
 #include "image/filecap.h"
 #include "image/tree.h"
 #include "sys/caps.h"
+#include "sys/mountinfo.h"
 #include "sys/path.h"
 
 #define PUT_BLOCK     (256u << 10)
@@ -327,6 +329,23 @@ static int set_dir_times(struct putter *p, struct err *e) {
 
 /* ---- put ------------------------------------------------------------------------------------ */
 
+/* What the destination itself says, wherever links have led: in words for people. */
+static int check_writable(const struct cp_root *root, int fd, struct err *e) {
+    int top, here, r;
+    struct statvfs fs;
+    if (fstatvfs(fd, &fs) < 0)
+        return err_sys(e, errno, "cannot look at the destination");
+    if (!(fs.f_flag & ST_RDONLY))
+        return 0;
+    r = mount_id_of(root->fd, &top);
+    if (r == 0)
+        r = mount_id_of(fd, &here);
+    if (r < 0)
+        return err_sys(e, r, "cannot look at the destination");
+    return err_set(e, ERR_FORBIDDEN, "%s is marked read-only",
+                   top == here ? "container rootfs" : "mounted volume");
+}
+
 static int check_destination(const struct cp_root *root, const char *container, const char *path,
                              const char *top, struct err *e) {
     struct stat st;
@@ -337,7 +356,7 @@ static int check_destination(const struct cp_root *root, const char *container, 
         return err_sys(e, fd < 0 ? fd : errno, "cannot open %s in container %s", path, container);
     if (!S_ISDIR(st.st_mode))
         return err_set(e, ERR_INVALID, "extraction point is not a directory");
-    return 0;
+    return check_writable(root, fd, e);
 }
 
 static int put_all(struct putter *p, struct reader *from, struct err *e) {

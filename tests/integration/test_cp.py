@@ -8,6 +8,8 @@ import tarfile
 
 import pytest
 
+from harness.wait import until
+
 
 def tar_of(**files):
     out = io.BytesIO()
@@ -98,10 +100,95 @@ def test_entries_that_climb(api, box):
     assert not os.path.exists("/var/tmp/fence-climbed")
 
 
-def test_read_only_root(api):
-    cid = api.create(cmd=["true"], host={"ReadonlyRootfs": True})
+@pytest.fixture(params=["running", "stopped"])
+def mounted(request, api, tmp_path):
+    """(container, folder of the host): volumes and binds, writable and not, and links to them."""
+    for name in ("rw", "ro", "rw/below"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "rw/file").write_text("bound\n")
+    (tmp_path / "ro/file").write_text("bound\n")
+    (tmp_path / "alone").write_text("a file\n")
+    binds = ["cpvol:/data", "%s/rw:/mnt/rw" % tmp_path, "%s/ro:/mnt/ro:ro" % tmp_path,
+             "%s/alone:/mnt/rw/alone" % tmp_path]
+    script = "ln -s /mnt/rw /rwlink; ln -s ../mnt/ro /tmp/rolink; ln -s /data/x /xlink; sleep 1000"
+    cid = api.create(cmd=["sh", "-c", script], host={"Binds": binds})
+    api.start(cid)
+    until(lambda: api.request("HEAD", "/containers/%s/archive" % cid, path="/xlink").status == 200)
+    if request.param == "stopped":
+        api.ok("POST", "/containers/%s/kill" % cid)
+        api.wait(cid)
+    return cid, tmp_path
+
+
+def test_mounts_are_seen(api, mounted):
+    cid, host = mounted
+
+    def get(path):
+        return names(api.ok("GET", "/containers/%s/archive" % cid, path=path).body)
+
+    assert set(get("/mnt")) >= {"mnt", "mnt/rw/file", "mnt/rw/alone", "mnt/ro/file", "mnt/rw/below"}
+    assert get("/rwlink/file") == ["file"] and get("/tmp/rolink/file") == ["file"]
+    assert get("/mnt/rw/../ro/file") == ["file"]
+    a = api.ok("GET", "/containers/%s/archive" % cid, path="/mnt/rw/alone")
+    with tarfile.open(fileobj=io.BytesIO(a.body)) as tar:
+        assert tar.extractfile("alone").read() == b"a file\n"
+    assert "etc/hosts" in get("/etc")
+    assert put(api, cid, "/data", tar_of(x__new=b"in the volume")).status == 200
+    assert get("/data/x") == ["x", "x/new"]
+    assert put(api, cid, "/xlink", tar_of(two=b"2")).status == 200
+    assert put(api, cid, "/rwlink/below", tar_of(three=b"3")).status == 200
+    assert (host / "rw/below/three").read_text() == "3"
+    assert put(api, cid, "/mnt", tar_of(rw__four=b"4")).status == 200
+    assert (host / "rw/four").read_text() == "4"
+    volume = api.get("/volumes/cpvol")["Mountpoint"]
+    assert open(volume + "/x/two", encoding="utf-8").read() == "2"
+    changes = {c["Path"] for c in api.get("/containers/%s/changes" % cid) or []}
+    assert not any(p.startswith(("/mnt/rw/", "/data/")) for p in changes - {"/mnt/rw/alone"})
+
+
+def test_read_only_mounts_refuse(api, mounted):
+    cid, host = mounted
+    for path in ("/mnt/ro", "/tmp/rolink", "/mnt/rw/../ro"):
+        a = put(api, cid, path, tar_of(a=b"x"))
+        assert (a.status, a.message) == (403, "mounted volume is marked read-only"), path
+    assert put(api, cid, "/mnt", tar_of(ro__a=b"x")).status >= 400
+    assert os.listdir(host / "ro") == ["file"]
+
+
+def test_stopped_mounts_are_nobody_elses(api, daemon, mounted):
+    """What is mounted for a copy is in no other process's table, and gone after it."""
+    cid, _ = mounted
+    before = daemon_mounts(daemon)
+    c, r = api.open("GET", "/containers/%s/archive" % cid, path="/")
+    assert r.status == 200 and daemon_mounts(daemon) == before
+    c.close()
+
+
+def daemon_mounts(daemon):
+    with open("/proc/%d/mountinfo" % daemon.pid, encoding="utf-8") as f:
+        return sorted(f)
+
+
+def test_never_started(api, tmp_path):
+    """Mount points that no start has made yet."""
+    (tmp_path / "f").write_text("x")
+    cid = api.create(cmd=["true"], host={"Binds": ["%s:/some/where" % tmp_path,
+                                                   "%s/made:/made" % tmp_path],
+                                         "ReadonlyRootfs": True})
+    assert names(api.ok("GET", "/containers/%s/archive" % cid, path="/some/where/f").body) == ["f"]
+    assert put(api, cid, "/made", tar_of(a=b"x")).status == 200
+    assert (tmp_path / "made/a").read_text() == "x"
     a = put(api, cid, "/tmp", tar_of(a=b"x"))
-    assert a.status in (400, 403) and "read-only" in a.message
+    assert (a.status, a.message) == (403, "container rootfs is marked read-only")
+
+
+def test_read_only_root_that_runs(api):
+    cid = api.run(["sleep", "1000"], host={"ReadonlyRootfs": True, "Binds": ["cpvol:/data"],
+                                           "Tmpfs": {"/scratch": ""}})
+    a = put(api, cid, "/tmp", tar_of(a=b"x"))
+    assert (a.status, a.message) == (403, "container rootfs is marked read-only")
+    assert put(api, cid, "/data", tar_of(a=b"x")).status == 200
+    assert put(api, cid, "/scratch", tar_of(a=b"x")).status == 200
 
 
 def test_no_overwrite_dir_non_dir(api, box):
