@@ -302,7 +302,8 @@ struct http_io *call_worker(struct api_call *c) {
 
 void call_worker_end(struct api_call *c, struct http_io *io, int status, struct err *e) {
     bool failed = e && e->class != ERR_NONE;
-    bool begun = http_io_begun(io);
+    /* What fails before its first bytes are out still gets a status that says so. */
+    bool begun = http_io_begun(io) && !(failed && http_io_take_back(io));
 
     if (begun)
         detach(c);

@@ -112,6 +112,8 @@ struct reader *http_io_body(struct http_io *io);
 int http_io_begin(struct http_io *io, int status, const char *content_type,
                   const struct http_header *extra);
 bool http_io_begun(const struct http_io *io);
+/* An answer of which nothing has left the buffer is as if it had not begun: true. */
+bool http_io_take_back(struct http_io *io);
 struct writer *http_io_writer(struct http_io *io);
 /* Pushes buffered bytes out now. */
 int http_io_flush(struct http_io *io);

@@ -29,6 +29,8 @@ struct http_io {
     int stall_ms;
     int error; /* of the transport: sticky */
     bool begun, has_body, chunked;
+    bool sent;       /* some of the answer has left */
+    size_t begun_at; /* in out */
     bool chunk_open;
     size_t chunk_at; /* in out */
     void (*on_gone)(void *arg);
@@ -69,6 +71,7 @@ static int io_flush(struct http_io *io) {
         else
             c->out_off += (size_t)n;
     }
+    io->sent |= io->begun;
     buf_clear(&c->out);
     c->out_off = 0;
     return io->error;
@@ -193,12 +196,21 @@ int http_io_begin(struct http_io *io, int status, const char *content_type,
     io->has_body = http_status_has_body(status) && !io->r->is_head;
     if (io->error)
         return io->error;
+    io->begun_at = io->c->out.len;
     io->chunked = http_format_stream_head(io->c, io->r, status, content_type, extra);
     return 0;
 }
 
 bool http_io_begun(const struct http_io *io) {
     return io->begun;
+}
+
+bool http_io_take_back(struct http_io *io) {
+    if (!io->begun || io->sent || io->error)
+        return false;
+    io->c->out.len = io->begun_at;
+    io->begun = io->chunk_open = io->chunked = false;
+    return true;
 }
 
 int http_io_flush(struct http_io *io) {

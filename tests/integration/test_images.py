@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Local images: load, save, tag, remove, import, export, commit, history, prune; hostile archives."""
+import glob
 import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 
 import pytest
@@ -83,6 +85,23 @@ def test_save_and_load_again(api):
     assert image["Id"] == iid and "A=b" in image["Config"]["Env"]
 
 
+def test_save_of_a_layer_that_is_gone(api, daemon):
+    """What fails before the first byte is out has a status, and the connection goes on."""
+    before = set(os.listdir(daemon.data_root + "/layers"))
+    small(api, "gone:1", f=b"to be lost")
+    for name in set(os.listdir(daemon.data_root + "/layers")) - before:
+        shutil.rmtree("%s/layers/%s" % (daemon.data_root, name))
+    for blob in glob.glob(daemon.data_root + "/blobs/sha256/*"):
+        with open(blob, "rb") as f:
+            if b"to be lost" in f.read():
+                os.unlink(blob)
+    c, r = api.open("GET", "/images/gone:1/get")
+    assert r.status == 500 and json.loads(r.read())["message"]
+    c.request("GET", "/_ping")
+    assert c.getresponse().status == 200
+    c.close()
+
+
 def test_save_several(api):
     small(api, "one:1", f=b"1")
     small(api, "two:1", f=b"2")
@@ -150,7 +169,6 @@ def test_cli_load_and_save(cli, api, tmp_path):
 
 @pytest.mark.parametrize("pack", ["gzip", "xz", "zstd", "bzip2"])
 def test_compressed_archives(api, pack, tmp_path):
-    import shutil  # pylint: disable=import-outside-toplevel
     import subprocess  # pylint: disable=import-outside-toplevel
     if not shutil.which(pack):
         pytest.skip("no " + pack)
