@@ -60,7 +60,11 @@ int err_set(struct err *e, enum err_class class, const char *fmt, ...) {
 
 char *err_errno_text(int errnum) {
     int n = errnum < 0 ? -errnum : errnum;
-    const char *known = strerrordesc_np(n);
+#ifdef __GLIBC__
+    const char *known = strerrordesc_np(n); /* needs no lock and no locale */
+#else
+    const char *known = strerror(n); /* musl: constant texts, thread-safe */
+#endif
     char *text = known ? xstrdup(known) : xasprintf("errno %d", n);
 
     /* "Input/output error", but not "RFS specific error" */
