@@ -9,7 +9,6 @@
 #include "api/containers.h"
 #include "base/alloc.h"
 #include "engine/container.h"
-#include "engine/idmap.h"
 #include "engine/init_layer.h"
 #include "image/changes.h"
 #include "image/cp.h"
@@ -24,10 +23,10 @@ struct files {
     struct engine *engine;
     struct http_io *io;
     char id[ID_LEN + 1];
-    char *dir;        /* containers/<id> */
-    char **lower;     /* for a stopped container */
-    int root;         /* of a running one: /proc/PID/root; else -1 until the worker mounts it */
-    uint64_t id_base; /* owners at root are shifted by this */
+    char *dir;           /* containers/<id> */
+    char **lower;        /* for a stopped container */
+    int root;            /* of a running one: /proc/PID/root; else -1 until the worker mounts it */
+    struct id_shift ids; /* owners at root */
     bool writes;
     bool read_only_rootfs;
     struct cp_bind *binds; /* of a stopped container, where its volumes are to be seen */
@@ -76,7 +75,7 @@ static struct files *files_new(struct api_call *c, struct container *x, bool wri
         /* The pid cannot have been reused: the monitor has not reaped it while we know it runs, and
          * a container that has just ended has no root to open. */
         f->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        f->id_base = (uint64_t)x->rec.idmap_base;
+        container_id_shift(x, &f->ids);
         if (f->root >= 0)
             return f;
     }
@@ -162,8 +161,7 @@ static int files_root(struct files *f, struct cp_root *ret) {
         if (r < 0)
             return r;
     }
-    *ret = (struct cp_root){
-        .fd = f->root, .id_base = f->id_base, .id_size = f->id_base ? IDMAP_SIZE : 0};
+    *ret = (struct cp_root){.fd = f->root, .ids = f->ids};
     return 0;
 }
 

@@ -185,7 +185,7 @@ void show_sizes_measure(struct show_sizes *s) {
         if (changes_size(s->items[i].upper, &rw, NULL) < 0)
             continue; /* removed meanwhile */
         s->items[i].rw = (int64_t)rw;
-        if (layer_chain_totals(s->layers, s->items[i].diff_ids, &below, NULL, NULL, NULL) == 0)
+        if (layer_chain_totals(s->layers, s->items[i].diff_ids, &below, NULL, NULL) == 0)
             s->items[i].root = (int64_t)(rw + below);
     }
 }

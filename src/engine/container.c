@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/health.h"
+#include "engine/idmap.h"
 #include "engine/names.h"
+#include "engine/spec.h"
 
 static const struct field net_fields[] = {
     FIELD(struct container_net, "HostIf", FIELD_STR, host_if, FIELD_OMIT_EMPTY),
@@ -52,6 +54,7 @@ static const struct field record_fields[] = {
     FIELD(struct container_record, "ExitCode", FIELD_INT, exit_code, 0),
     FIELD(struct container_record, "RestartCount", FIELD_INT, restart_count, 0),
     FIELD(struct container_record, "IdmapBase", FIELD_INT, idmap_base, 0),
+    FIELD(struct container_record, "ExtraIds", FIELD_STRV, extra_ids, FIELD_OMIT_EMPTY),
     FIELD(struct container_record, "Error", FIELD_STR, error, FIELD_OMIT_EMPTY),
     FIELD(struct container_record, "JoinedUserNS", FIELD_STR, joined_userns, FIELD_OMIT_EMPTY),
     FIELD_SUB(struct container_record, "Net", FIELD_STRUCT, net, 0, net_table),
@@ -63,12 +66,22 @@ const struct field_table container_record_table =
 
 static const struct field runtime_fields[] = {
     FIELD(struct container_record, "IdmapBase", FIELD_INT, idmap_base, 0),
+    FIELD(struct container_record, "ExtraIds", FIELD_STRV, extra_ids, FIELD_OMIT_EMPTY),
     FIELD(struct container_record, "JoinedUserNS", FIELD_STR, joined_userns, FIELD_OMIT_EMPTY),
     FIELD_SUB(struct container_record, "Net", FIELD_STRUCT, net, 0, net_table),
     FIELD_END,
 };
 const struct field_table container_runtime_table =
     FIELD_TABLE(struct container_record, runtime_fields);
+
+void container_id_shift(const struct container *c, struct id_shift *ret) {
+    struct id_shift s = {.base = (uint64_t)c->rec.idmap_base,
+                         .size = c->rec.idmap_base ? IDMAP_SIZE : 0,
+                         .high_first = SPEC_EXTRA_FIRST};
+
+    high_ids_add_text(&s.high, c->rec.extra_ids);
+    *ret = s;
+}
 
 struct container *container_new(struct engine *eng) {
     struct container *c = xnew(struct container);

@@ -25,6 +25,7 @@
 #include "engine/hostconfig.h"
 #include "engine/monitor_link.h"
 #include "engine/mounts_plan.h"
+#include "image/ids.h"
 #include "oci/container_config.h"
 
 /* The endpoint on the default bridge, while it runs. */
@@ -53,6 +54,7 @@ struct container_record {
     int64_t pid, start_time, exit_code, restart_count;
     int64_t idmap_base;
     char *error;
+    char **extra_ids;    /* ids above 65535 that its map has lines for, as decimal text */
     char *joined_userns; /* id of the container whose user namespace it is in, or NULL */
     struct container_net net;
     char **warnings; /* of create, for inspect and logs */
@@ -106,6 +108,9 @@ char *container_dir(const struct container *c);       /* <data>/containers/<id> 
 char *container_state_dir(const struct container *c); /* <exec>/containers/<id> */
 char *container_log_path(const struct container *c);
 char *container_cgroup(const struct container *c); /* "/docker/<id>" */
+
+/* How the owners of its files look from outside while it runs. */
+void container_id_shift(const struct container *c, struct id_shift *ret);
 
 /* Writes the record. done (may be NULL) when it is in the database. */
 void container_save(struct container *c, void (*done)(void *arg, int r), void *arg);

@@ -299,11 +299,11 @@ static int spawn(struct exec *x, struct container *c, const struct exec_start_op
     str_set(&q.spec.lin.cgroups_path, cgroup);
     if (c->rec.idmap_base) {
         struct spec_facts f = {.idmap_base = (uint32_t)c->rec.idmap_base, .idmap_size = IDMAP_SIZE};
-        auto_free uint32_t *extra = NULL;
+        struct id_shift shift;
 
-        spec_extra_ids(c->rec.config.user, c->rec.host.group_add, IDMAP_SIZE, &extra,
-                       &f.extra_id_count);
-        f.extra_ids = extra;
+        container_id_shift(c, &shift);
+        f.extra_ids = shift.high.ids;
+        f.extra_id_count = shift.high.count;
         spec_id_map(&f, &q.spec.lin.uid_mappings);
         spec_id_map(&f, &q.spec.lin.gid_mappings);
     }

@@ -121,6 +121,8 @@ void container_release_runtime(struct container *c) {
     if (c->rec.idmap_base != 0)
         release_ids(c, state_dir);
     c->rec.idmap_base = 0;
+    strv_free(c->rec.extra_ids);
+    c->rec.extra_ids = NULL;
     str_set(&c->rec.joined_userns, NULL);
     monitor_link_free(c->link);
     c->link = NULL;

@@ -152,11 +152,6 @@ static int fill_process(const struct container_config *c, const struct host_conf
 }
 
 /* ---- namespaces ---------------------------------------------------------------------------- */
-/* The range has no ids to spare. Extra ones take the places from here on, which distributions do
- * not give out; nobody's (65534) stays. */
-#define EXTRA_FIRST 65000u
-#define EXTRA_MAX   256u
-
 static void add_map_line(struct field_array *ret, int64_t inside, int64_t host, int64_t size) {
     struct oci_id_map *m = field_array_add(ret, &oci_id_map_table);
 
@@ -164,15 +159,15 @@ static void add_map_line(struct field_array *ret, int64_t inside, int64_t host, 
 }
 
 void spec_id_map(const struct spec_facts *f, struct field_array *ret) {
-    int64_t base = f->idmap_base, next = base + EXTRA_FIRST;
-    size_t n = f->extra_id_count < EXTRA_MAX ? f->extra_id_count : EXTRA_MAX;
-    int64_t after = EXTRA_FIRST + (int64_t)n;
+    int64_t base = f->idmap_base, next = base + SPEC_EXTRA_FIRST;
+    size_t n = f->extra_id_count < SPEC_EXTRA_MAX ? f->extra_id_count : SPEC_EXTRA_MAX;
+    int64_t after = SPEC_EXTRA_FIRST + (int64_t)n;
 
     if (n == 0 || after >= f->idmap_size) {
         add_map_line(ret, 0, base, f->idmap_size);
         return;
     }
-    add_map_line(ret, 0, base, EXTRA_FIRST);
+    add_map_line(ret, 0, base, SPEC_EXTRA_FIRST);
     add_map_line(ret, after, base + after, f->idmap_size - after);
     for (size_t i = 0; i < n; i++) {
         struct oci_id_map *last = field_array_at(ret, struct oci_id_map, ret->count - 1);

@@ -51,6 +51,11 @@ struct spec_facts {
     bool cgroup_v2;
 };
 
+/* The range has no ids to spare. Extra ones take the places from SPEC_EXTRA_FIRST on, which
+ * distributions do not give out; nobody's (65534) stays. More than SPEC_EXTRA_MAX are left out: the
+ * kernel takes 340 lines. */
+#define SPEC_EXTRA_FIRST 65000u
+#define SPEC_EXTRA_MAX   256u
 /* The id map of a user namespace as entries of `ret` (struct oci_id_map). */
 void spec_id_map(const struct spec_facts *f, struct field_array *ret);
 /* The ids above `size` that a "user[:group]" and groups name by number: sorted, each once. The

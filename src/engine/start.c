@@ -77,6 +77,43 @@ static int find_joins(struct container *c, struct joins *ret, struct err *e) {
 }
 
 /*
+ * Ids above the range that the container's users or the files of its image have. In a user
+ * namespace that it joins, those of the owner are all there are: files of others are nobody's.
+ */
+static int choose_extra_ids(struct container *c, const struct container *owner, struct err *e) {
+    auto_free uint32_t *named = NULL;
+    struct high_ids high = {0};
+    size_t count;
+    int r;
+
+    spec_extra_ids(c->rec.config.user, c->rec.host.group_add, IDMAP_SIZE, &named, &count);
+    for (size_t i = 0; i < count; i++)
+        high_ids_add(&high, named[i]);
+    r = layer_chain_totals(c->engine->layers, c->rec.diff_ids, NULL, &high, e);
+    if (r < 0)
+        return r;
+    if (high.count > SPEC_EXTRA_MAX)
+        return err_set(e, ERR_INVALID,
+                       "the files of the image and the users of the container have more than %u "
+                       "different ids above 65535, which its user namespace has no room for: start "
+                       "it with --userns=host",
+                       SPEC_EXTRA_MAX);
+    strv_free(c->rec.extra_ids);
+    c->rec.extra_ids = owner ? strv_dup(owner->rec.extra_ids) : high_ids_format(&high);
+    for (size_t i = 0; owner && owner->rec.idmap_base && i < high.count; i++) {
+        auto_free char *id = xasprintf("%u", high.ids[i]);
+
+        if (strv_has(c->rec.extra_ids, id))
+            continue;
+        log_warn("an id above 65535 has no place in the user namespace that a container joins: "
+                 "files that it owns are shown as nobody's",
+                 "container", c->rec.id, "id", id, "owner", owner->rec.id);
+        break; /* one says it */
+    }
+    return 0;
+}
+
+/*
  * Containers that share a namespace share the user namespace that owns it. One that needs the
  * host's only joins the namespaces; two targets with different user namespaces cannot be served.
  */
@@ -110,6 +147,9 @@ static int choose_userns(struct container *c, const struct joins *j, const char 
         log_warn("a container runs in the host's user namespace", "container", c->rec.id, "reason",
                  "it joins namespaces of a container that does");
     }
+    r = choose_extra_ids(c, owner, e);
+    if (r < 0)
+        return r;
     if (owner) {
         c->rec.idmap_base = owner->rec.idmap_base; /* 0: it runs in the host's, so this one does */
         if (owner->rec.idmap_base)
@@ -282,8 +322,7 @@ static int fill_spec(struct container *c, const struct joins *j, struct rt_reque
     auto_free char *cgroup = container_cgroup(c), *rootfs = NULL, *seccomp = NULL, *profile = NULL;
     auto_free char *join_net = NULL, *join_ipc = NULL, *join_pid = NULL, *join_user = NULL;
     auto_free char *shm = NULL;
-    auto_free uint32_t *extra = NULL;
-    size_t extra_count;
+    struct id_shift shift;
     struct security_options so = {0};
     struct netfiles files = {0};
     struct spec_facts f = {0};
@@ -316,7 +355,7 @@ static int fill_spec(struct container *c, const struct joins *j, struct rt_reque
 
         join_user = xasprintf("/proc/%lld/ns/user", (long long)owner->rec.pid);
     }
-    spec_extra_ids(c->rec.config.user, c->rec.host.group_add, IDMAP_SIZE, &extra, &extra_count);
+    container_id_shift(c, &shift);
     f = (struct spec_facts){
         .id = c->rec.id,
         .path = c->rec.path,
@@ -325,8 +364,8 @@ static int fill_spec(struct container *c, const struct joins *j, struct rt_reque
         .cgroups_path = cgroup,
         .idmap_base = (uint32_t)c->rec.idmap_base,
         .idmap_size = c->rec.idmap_base ? IDMAP_SIZE : 0,
-        .extra_ids = extra,
-        .extra_id_count = extra_count,
+        .extra_ids = shift.high.ids,
+        .extra_id_count = shift.high.count,
         .resolv_conf = files.resolv_conf,
         .hostname_file = files.hostname,
         .hosts_file = files.hosts,

@@ -98,7 +98,7 @@ int loader_add_image(struct loader *l, const char *config, size_t config_len, ch
         i->config = xstrndup(config, config_len);
         i->diff_ids = strv_dup(c.rootfs.diff_ids);
         i->tags = strv_dup(tags);
-        r = layer_chain_totals(l->layers, i->diff_ids, &i->size, NULL, NULL, e);
+        r = layer_chain_totals(l->layers, i->diff_ids, &i->size, NULL, e);
     } else {
         while (taken > 0)
             layer_unref(l->layers, c.rootfs.diff_ids[--taken]);

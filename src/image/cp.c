@@ -260,8 +260,7 @@ static bool is_pseudo(int fd) {
 
 static void init_out(struct tar_out *t, const struct cp_root *root, struct writer *to) {
     tar_out_init(t, to);
-    t->id_base = root->id_base;
-    t->id_size = root->id_size;
+    t->ids = root->ids;
     t->cancel = root->cancel;
 }
 

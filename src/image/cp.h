@@ -13,11 +13,11 @@
 
 #include "base/err.h"
 #include "format/reader.h"
+#include "image/ids.h"
 
 struct cp_root {
     int fd; /* borrowed */
-    /* Owners seen at fd are id_base + the container's id for ids below id_size; size 0: none. */
-    uint64_t id_base, id_size;
+    struct id_shift ids;
     const bool *cancel; /* may be NULL */
 };
 

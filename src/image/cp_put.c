@@ -28,7 +28,6 @@
 #include "sys/path.h"
 
 #define PUT_BLOCK     (256u << 10)
-#define OVERFLOW_ID   65534u
 #define DIR_TIMES_MAX (1u << 20)
 
 struct dir_time {
@@ -54,8 +53,8 @@ struct putter {
 /* A file made in a running container's overlay must have an owner that its map knows from the
  * beginning: the thread works as the container's root, with the daemon's capabilities. */
 static int become_container_root(const struct cp_root *root, uid_t *ret_uid, gid_t *ret_gid) {
-    *ret_gid = (gid_t)setfsgid((gid_t)root->id_base);
-    *ret_uid = (uid_t)setfsuid((uid_t)root->id_base);
+    *ret_gid = (gid_t)setfsgid((gid_t)root->ids.base);
+    *ret_uid = (uid_t)setfsuid((uid_t)root->ids.base);
     return lcap_raise_effective();
 }
 
@@ -65,15 +64,9 @@ static void become_daemon(uid_t uid, gid_t gid) {
     /* Back at 0 the kernel gives the file capabilities again by itself. */
 }
 
-static uint64_t shift(const struct cp_root *root, uint64_t id) {
-    if (!root->id_size)
-        return id;
-    return root->id_base + (id < root->id_size ? id : OVERFLOW_ID);
-}
-
 static void owner(const struct putter *p, uid_t *uid, gid_t *gid) {
-    *uid = (uid_t)shift(p->root, p->o->chown ? p->o->uid : p->entry->uid);
-    *gid = (gid_t)shift(p->root, p->o->chown ? p->o->gid : p->entry->gid);
+    *uid = (uid_t)id_shift_out(&p->root->ids, p->o->chown ? p->o->uid : p->entry->uid);
+    *gid = (gid_t)id_shift_out(&p->root->ids, p->o->chown ? p->o->gid : p->entry->gid);
 }
 
 /* ---- names ---------------------------------------------------------------------------------- */
@@ -105,8 +98,8 @@ static int open_parent(struct putter *p) {
     int fd = path_open_in(p->root->fd, p->parent, O_PATH | O_DIRECTORY, 0);
     if (fd != -ENOENT)
         return fd;
-    return path_mkdirs_in(p->root->fd, p->parent, 0755, (uid_t)shift(p->root, 0),
-                          (gid_t)shift(p->root, 0));
+    return path_mkdirs_in(p->root->fd, p->parent, 0755, (uid_t)id_shift_out(&p->root->ids, 0),
+                          (gid_t)id_shift_out(&p->root->ids, 0));
 }
 
 /* ---- objects -------------------------------------------------------------------------------- */
@@ -136,8 +129,8 @@ static int set_xattr(const struct putter *p, int fd, const struct tar_xattr *x) 
     const void *value = x->value;
     size_t size = x->size;
     char cap[FILECAP_MAX];
-    if (p->root->id_size && str_eq(x->name, "security.capability")) {
-        size = filecap_to_host(value, size, p->root->id_base, p->root->id_size, cap);
+    if (p->root->ids.size && str_eq(x->name, "security.capability")) {
+        size = filecap_to_host(value, size, p->root->ids.base, p->root->ids.size, cap);
         value = cap;
         if (size == 0)
             return 0; /* not a form that any kernel takes */
@@ -367,7 +360,7 @@ static int put_all(struct putter *p, struct reader *from, struct err *e) {
     if (r < 0)
         return r;
     p->tar = tar_reader_new(plain);
-    if (p->root->id_size) {
+    if (p->root->ids.size) {
         r = become_container_root(p->root, &uid, &gid);
         if (r < 0)
             r = err_sys(e, r, "cannot work as the container's root");
@@ -381,7 +374,7 @@ static int put_all(struct putter *p, struct reader *from, struct err *e) {
     }
     if (r == 0)
         r = set_dir_times(p, e);
-    if (p->root->id_size)
+    if (p->root->ids.size)
         become_daemon(uid, gid);
     tar_reader_free(p->tar);
     decompress_close(plain);

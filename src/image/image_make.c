@@ -56,7 +56,7 @@ static void finish(struct layer_store *s, struct image_config *c, const char *pa
     if (tag)
         strv_add(&i->tags, tag);
     /* The layers are held: they are there. */
-    (void)layer_chain_totals(s, i->diff_ids, &i->size, NULL, NULL, NULL);
+    (void)layer_chain_totals(s, i->diff_ids, &i->size, NULL, NULL);
 }
 
 /* ---- import --------------------------------------------------------------------------------- */

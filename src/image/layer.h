@@ -27,15 +27,16 @@
 #include "format/field.h"
 #include "format/reader.h"
 #include "image/datadir.h"
+#include "image/ids.h"
 
 struct layer_info {
     char *diff_id;
     uint64_t size;     /* bytes of the regular files in diff/ */
     uint64_t tar_size; /* of the uncompressed tar; 0 when it was never written */
     uint64_t entries;
-    uint64_t max_uid, max_gid; /* highest owner seen: the container's id map must reach it */
-    char **implied;            /* directories that the tar has no entry for; sorted */
-    bool local;                /* made here: its tar comes from the deterministic writer */
+    char **high_ids; /* owners and groups above 65535 (image/ids.h), as decimal text */
+    char **implied;  /* directories that the tar has no entry for; sorted */
+    bool local;      /* made here: its tar comes from the deterministic writer */
 };
 extern const struct field_table layer_info_table;
 
@@ -117,9 +118,10 @@ int layer_chain_paths(struct layer_store *s, char *const *diff_ids, char ***ret_
                       struct err *e);
 /* chain id of image-spec: the digest over the diff ids. */
 void layer_chain_id(char *const *diff_ids, char out[static DIGEST_SIZE]);
-/* Sum of the sizes of layers, and highest ids among them. NULLs are fine. */
+/* Sum of the sizes of layers, and the high ids among them, added to those that are there. NULLs are
+ * fine. */
 int layer_chain_totals(struct layer_store *s, char *const *diff_ids, uint64_t *ret_size,
-                       uint64_t *ret_max_uid, uint64_t *ret_max_gid, struct err *e);
+                       struct high_ids *ret_high, struct err *e);
 /* All known layers (metadata only), for disk usage. */
 void layer_store_each(struct layer_store *s,
                       void (*each)(void *arg, const struct layer_info *info, unsigned refs),

@@ -391,8 +391,9 @@ int layer_chain_paths(struct layer_store *s, char *const *diff_ids, char ***ret_
 }
 
 int layer_chain_totals(struct layer_store *s, char *const *diff_ids, uint64_t *ret_size,
-                       uint64_t *ret_max_uid, uint64_t *ret_max_gid, struct err *e) {
-    uint64_t size = 0, uid = 0, gid = 0;
+                       struct high_ids *ret_high, struct err *e) {
+    struct high_ids high = ret_high ? *ret_high : (struct high_ids){0};
+    uint64_t size = 0;
     bool missing = false;
     pthread_mutex_lock(&s->lock);
     strv_for_each (id, diff_ids) {
@@ -401,17 +402,14 @@ int layer_chain_totals(struct layer_store *s, char *const *diff_ids, uint64_t *r
         if (!l)
             continue;
         size += l->info.size;
-        uid = l->info.max_uid > uid ? l->info.max_uid : uid;
-        gid = l->info.max_gid > gid ? l->info.max_gid : gid;
+        high_ids_add_text(&high, l->info.high_ids);
     }
     pthread_mutex_unlock(&s->lock);
     if (missing)
         return err_set(e, ERR_NOT_FOUND, "layer does not exist");
     if (ret_size)
         *ret_size = size;
-    if (ret_max_uid)
-        *ret_max_uid = uid;
-    if (ret_max_gid)
-        *ret_max_gid = gid;
+    if (ret_high)
+        *ret_high = high;
     return 0;
 }

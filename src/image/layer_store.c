@@ -20,8 +20,7 @@ static const struct field info_fields[] = {
     FIELD(struct layer_info, "size", FIELD_UINT, size, 0),
     FIELD(struct layer_info, "tarSize", FIELD_UINT, tar_size, 0),
     FIELD(struct layer_info, "entries", FIELD_UINT, entries, 0),
-    FIELD(struct layer_info, "maxUid", FIELD_UINT, max_uid, 0),
-    FIELD(struct layer_info, "maxGid", FIELD_UINT, max_gid, 0),
+    FIELD(struct layer_info, "highIds", FIELD_STRV, high_ids, FIELD_OMIT_EMPTY),
     FIELD(struct layer_info, "implied", FIELD_STRV, implied, FIELD_OMIT_EMPTY),
     FIELD(struct layer_info, "local", FIELD_BOOL_T, local, FIELD_OMIT_EMPTY),
     FIELD_END,
@@ -364,8 +363,8 @@ int layer_draft_seal(struct layer_draft *d, const bool *cancel, struct err *e) {
         str_set(&d->info.diff_id, diff_id);
         d->info.size = totals.bytes;
         d->info.entries = totals.entries;
-        d->info.max_uid = totals.max_uid;
-        d->info.max_gid = totals.max_gid;
+        strv_free(d->info.high_ids);
+        d->info.high_ids = high_ids_format(&totals.high);
         d->info.tar_size = hash.count;
     }
     digest_writer_done(&hash);

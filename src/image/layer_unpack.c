@@ -48,6 +48,7 @@ struct dir_time {
 struct unpacker {
     int tree, draft_dir;
     struct layer_info *info;
+    struct high_ids high;
     struct layer_limits limits;
     const bool *cancel;
     struct split_writer *split;
@@ -520,10 +521,8 @@ static int unpack_entry(struct unpacker *u) {
         return dirfd;
     if (str_starts(u->name, WHITEOUT))
         return make_mark(u, dirfd);
-    if (t->uid > u->info->max_uid)
-        u->info->max_uid = t->uid;
-    if (t->gid > u->info->max_gid)
-        u->info->max_gid = t->gid;
+    high_ids_add(&u->high, t->uid);
+    high_ids_add(&u->high, t->gid);
     switch (t->type) {
     case TAR_FILE:
         return make_file(u, dirfd);
@@ -641,8 +640,11 @@ int layer_unpack_tar(int tree_fd, int draft_fd, struct reader *tar,
         u->tar = tar_reader_new(split_writer_reader(u->split));
         r = unpack_all(u, e);
     }
-    if (r == 0)
+    if (r == 0) {
         take_implied(u);
+        strv_free(u->info->high_ids);
+        u->info->high_ids = high_ids_format(&u->high);
+    }
     unpacker_done(u);
     return r;
 }

@@ -132,8 +132,7 @@ static int image_new(struct image_store *s, const char *config, const char *pare
     i->parent = parent && *parent ? xstrdup(parent) : NULL;
     if (!i->config.created || time_parse(i->config.created, &i->created_ns) < 0)
         i->created_ns = 0;
-    r = layer_chain_totals(s->layers, i->config.rootfs.diff_ids, &i->size, &i->max_uid, &i->max_gid,
-                           e);
+    r = layer_chain_totals(s->layers, i->config.rootfs.diff_ids, &i->size, NULL, e);
     if (r < 0) {
         image_free(i);
         return r;

@@ -27,7 +27,6 @@ struct image {
     char **digests; /* canonical references with a digest (pulled, pushed), sorted */
     char *parent;   /* id of the image it was made from, or NULL */
     uint64_t size;  /* bytes of its layers */
-    uint64_t max_uid, max_gid;
     int64_t created_ns;  /* of the configuration; 0: none given */
     int64_t last_tag_ns; /* when a name was last put on it; 0: never */
     unsigned children;   /* images whose parent this is */

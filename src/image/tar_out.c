@@ -37,12 +37,6 @@ void tar_out_done(struct tar_out *t) {
     *t = (struct tar_out){0};
 }
 
-static uint64_t unshift(const struct tar_out *t, uint64_t id) {
-    if (t->id_size && id >= t->id_base && id - t->id_base < t->id_size)
-        return id - t->id_base;
-    return id;
-}
-
 static bool xattr_wanted(const struct tar_out *t, const char *name) {
     return str_eq(name, "security.capability") || str_starts(name, "user.") ||
            (t->layer && str_starts(name, "system.posix_acl_"));
@@ -55,8 +49,8 @@ static int compare_xattrs(const void *a, const void *b) {
 static void add_xattr(const struct tar_out *t, struct tar_entry *entry, const char *name,
                       const char *value, size_t size) {
     char cap[FILECAP_MAX];
-    if (t->id_size && str_eq(name, "security.capability")) {
-        size = filecap_from_host(value, size, t->id_base, t->id_size, cap);
+    if (t->ids.size && str_eq(name, "security.capability")) {
+        size = filecap_from_host(value, size, t->ids.base, t->ids.size, cap);
         value = cap;
         if (size == 0)
             return; /* not a form that any kernel has written */
@@ -150,8 +144,8 @@ static int fill_type(struct tar_out *t, const struct stat *st, struct tar_entry 
         break;
     }
     entry->mode = st->st_mode & 07777;
-    entry->uid = unshift(t, st->st_uid);
-    entry->gid = unshift(t, st->st_gid);
+    entry->uid = id_shift_in(&t->ids, st->st_uid);
+    entry->gid = id_shift_in(&t->ids, st->st_gid);
     entry->mtime_ns = st->st_mtim.tv_sec * NS_PER_SEC + (t->layer ? 0 : st->st_mtim.tv_nsec);
     return 0;
 }

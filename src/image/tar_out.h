@@ -15,7 +15,7 @@ struct tar_out {
     struct tar_writer *tar;
     struct buffered_writer buffer;
     struct inode_map links;
-    uint64_t id_base, id_size; /* as in struct tree_copy_options */
+    struct id_shift ids; /* owners at the source */
     /* A layer: whiteouts become .wh. entries, overlay's attributes are left out, times are cut to
      * seconds, so that equal trees give equal bytes. */
     bool layer;

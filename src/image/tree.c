@@ -380,7 +380,9 @@ int tree_measure(int dirfd, struct tree_totals *ret) {
     struct stat st;
     if (fstat(dirfd, &st) < 0)
         return -errno;
-    struct tree_totals t = {.max_uid = st.st_uid, .max_gid = st.st_gid};
+    struct tree_totals t = {0};
+    high_ids_add(&t.high, st.st_uid);
+    high_ids_add(&t.high, st.st_gid);
     __attribute__((cleanup(inode_map_done))) struct inode_map seen = {0};
     __attribute__((cleanup(cleanup_walk))) struct tree_walk *w = tree_walk_new(dirfd, false);
     const struct tree_node *n;
@@ -389,10 +391,8 @@ int tree_measure(int dirfd, struct tree_totals *ret) {
         if (n->leave)
             continue;
         t.entries++;
-        if (n->st.st_uid > t.max_uid)
-            t.max_uid = n->st.st_uid;
-        if (n->st.st_gid > t.max_gid)
-            t.max_gid = n->st.st_gid;
+        high_ids_add(&t.high, n->st.st_uid);
+        high_ids_add(&t.high, n->st.st_gid);
         if (S_ISREG(n->st.st_mode) && (n->st.st_nlink == 1 || !inode_map_add(&seen, &n->st, "")))
             t.bytes += (uint64_t)n->st.st_size;
     }

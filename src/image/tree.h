@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "image/ids.h"
 
 /* Directories deeper than this are refused (-ELOOP) where a descriptor a level is held. */
 #define TREE_DEPTH_MAX 1000
@@ -68,7 +69,7 @@ int tree_remove_at(int dirfd, const char *name);
 struct tree_totals {
     uint64_t bytes;   /* of regular files, each inode once */
     uint64_t entries; /* beside the top directory */
-    uint64_t max_uid, max_gid;
+    struct high_ids high; /* of owners and groups */
 };
 int tree_measure(int dirfd, struct tree_totals *ret);
 

@@ -192,10 +192,8 @@ static int copy_node(struct copier *c, const struct tree_node *n) {
     if (n->leave)
         return leave_dir(c, n);
     uint64_t uid = unshift(c->o, n->st.st_uid), gid = unshift(c->o, n->st.st_gid);
-    if (uid > c->totals.max_uid)
-        c->totals.max_uid = uid;
-    if (gid > c->totals.max_gid)
-        c->totals.max_gid = gid;
+    high_ids_add(&c->totals.high, uid);
+    high_ids_add(&c->totals.high, gid);
     c->totals.entries++;
     if (S_ISDIR(n->st.st_mode))
         return enter_dir(c, n);

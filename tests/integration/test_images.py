@@ -11,6 +11,7 @@ import tarfile
 import pytest
 
 from harness import images
+from harness.wait import until
 
 TAR = {"Content-Type": "application/x-tar"}
 
@@ -245,10 +246,45 @@ def test_whiteouts_hide_lower_files(api):
 def test_owners_modes_and_attributes(api):
     layer = images.Layer()
     layer.add("owned", data=b"x", mode=0o4755, uid=1234, gid=4321)
+    layer.add("beyond", data=b"y", uid=200000, gid=3000000000)
     layer.add("pipe", tarfile.FIFOTYPE, mode=0o600)
     load(api, images.archive([(["attr:1"], [images.busybox_layer(), layer.bytes()], {})]))
-    _, out = api.output(["stat", "-c", "%n %u %g %a %F", "/owned", "/pipe"], image="attr:1")
-    assert out.splitlines() == ["/owned 1234 4321 4755 regular file", "/pipe 0 0 600 fifo"]
+    _, out = api.output(["stat", "-c", "%n %u %g %a %F", "/owned", "/beyond", "/pipe"], image="attr:1")
+    assert out.splitlines() == ["/owned 1234 4321 4755 regular file",
+                                "/beyond 200000 3000000000 644 regular file", "/pipe 0 0 600 fifo"]
+
+
+def test_high_ids_are_writable(api):
+    """Owners above the range of a container: in exec, cp and commit, and of what it makes."""
+    layer = images.Layer()
+    layer.add("beyond", data=b"y", uid=200000, gid=300000)
+    load(api, images.archive([(["attr:2"], [images.busybox_layer(), layer.bytes()], {})]))
+    cid = api.run(["sh", "-c", "touch /mine; chown 300000:200000 /mine; sleep 1000"], image="attr:2")
+    until(lambda: api.exec(cid, ["stat", "-c", "%u %g", "/mine"])[1] == "300000 200000\n")
+    assert api.exec(cid, ["stat", "-c", "%u", "/beyond"], User="200000")[1] == "200000\n"
+    for path, owner in (("/beyond", (200000, 300000)), ("/mine", (300000, 200000))):
+        data = api.ok("GET", "/containers/%s/archive" % cid, path=path).body
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            entry = tar.getmembers()[0]
+            assert (entry.uid, entry.gid) == owner
+        assert api.ok("PUT", "/containers/%s/archive" % cid, data, path="/tmp").status == 200
+        assert api.exec(cid, ["stat", "-c", "%u %g", "/tmp" + path])[1] == "%d %d\n" % owner
+    api.ok("POST", "/commit", container=cid, repo="attr", tag="3")
+    api.remove(cid)
+    _, out = api.output(["stat", "-c", "%u %g", "/mine", "/tmp/beyond"], image="attr:3")
+    assert out == "300000 200000\n200000 300000\n"
+
+
+def test_too_many_high_ids(api):
+    layer = images.Layer()
+    for i in range(257):
+        layer.add("f%d" % i, data=b"", uid=100000 + i)
+    load(api, images.archive([(["attr:4"], [images.busybox_layer(), layer.bytes()], {})]))
+    cid = api.create("attr:4", ["true"])
+    a = api.request("POST", "/containers/%s/start" % cid)
+    assert a.status == 400 and "--userns=host" in a.message
+    code, out = api.output(["stat", "-c", "%u", "/f256"], image="attr:4", host={"UsernsMode": "host"})
+    assert (code, out) == (0, "100256\n")
 
 
 def test_passwd_that_is_a_pipe(api):

@@ -223,8 +223,8 @@ static void test_put_shifted(void **state) {
     tarball_add(&t, TAR_FIFO, "i/fifo", NULL, 0622, 0, NULL);
     tarball_add(&t, TAR_FILE, "i/far", NULL, 0644, 70000, "text");
     tarball_end(&t);
-    b.root.id_base = 200000;
-    b.root.id_size = 65536;
+    b.root.ids.base = 200000;
+    b.root.ids.size = 65536;
     assert_ok(put(&b, "/etc", &t, NULL, &e), &e);
     assert_there(&b, "etc/i", "dir 0755 200000:200000");
     assert_there(&b, "etc/i/file", "file 0755 201000:201000");
@@ -315,8 +315,8 @@ static void test_put_into_idmapped_overlay(void **state) {
     }
     fd_close(b.root.fd);
     b.root.fd = take_fd(&mount);
-    b.root.id_base = base;
-    b.root.id_size = 65536;
+    b.root.ids.base = base;
+    b.root.ids.size = 65536;
     assert_get(&b, "/etc/conf", "conf 0 0:0\n");
     tarball_init(&t);
     tarball_add(&t, TAR_FILE, "n/file", NULL, 0755, 1000, "text");

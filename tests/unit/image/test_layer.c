@@ -95,7 +95,8 @@ static void test_kinds(void **state) {
     struct layer_info info;
     auto_err e = ERR_INIT;
     assert_ok(layer_get(f->layers, id, &info, &e), &e);
-    assert_int_equal(info.max_uid, 70000);
+    assert_string_equal(info.high_ids[0], "70000");
+    assert_null(info.high_ids[1]);
     assert_int_equal(info.size, 8);
     assert_int_equal(info.entries, 9);
     assert_false(info.implied && *info.implied);
