@@ -326,8 +326,8 @@ static void test_tty(void **state) {
     b.tty = b.with_stdin = true;
     client = box_attach(&b, OUT | MON_ATTACH_STDIN, "\x10\x11");
     box_send(&b, &(struct mon_msg){.type = MON_RESIZE, .rows = 33, .cols = 77});
-    box_start(&b, "stty -echo; read x; stty size; echo got $x; read y; echo then $y");
-    (void)usleep(200000); /* until echo is off */
+    box_start(&b, "stty -echo; echo quiet; read x; stty size; echo got $x; read y; echo then $y");
+    expect_text(client, "quiet\r\n"); /* echo is off */
     say(client, "hello\n");
     expect_text(client, "33 77\r\ngot hello\r\n");
     say(client, "\x10");
@@ -441,11 +441,12 @@ static void test_newer_connection_replaces(void **state) {
 
 /* ---- resources ------------------------------------------------------------------------------ */
 
-#define MEMORY_V1 "/sys/fs/cgroup/memory"
-
 static void test_oom_and_cgroups(void **state) {
-    auto_free char *group = xasprintf("%s/fence-test-%d", MEMORY_V1, (int)getpid());
-    auto_free char *limit = xasprintf("%s/memory.limit_in_bytes", group);
+    bool unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+    auto_free char *group =
+        xasprintf("/sys/fs/cgroup/%sfence-test-%d", unified ? "" : "memory/", (int)getpid());
+    auto_free char *limit =
+        xasprintf("%s/%s", group, unified ? "memory.max" : "memory.limit_in_bytes");
     struct mon_msg x;
     struct stat st;
     struct box b;
