@@ -23,10 +23,10 @@ struct image {
     char id[DIGEST_SIZE]; /* "sha256:..." */
     char *config_text;    /* the document whose digest the id is */
     struct image_config config;
-    char **tags;    /* canonical references with a tag, sorted */
-    char **digests; /* canonical references with a digest (pulled, pushed), sorted */
-    char *parent;   /* id of the image it was made from, or NULL */
-    uint64_t size;  /* bytes of its layers */
+    char **tags;         /* canonical references with a tag, sorted */
+    char **digests;      /* canonical references with a digest (pulled, pushed), sorted */
+    char *parent;        /* id of the image it was made from, or NULL */
+    uint64_t size;       /* bytes of its layers */
     int64_t created_ns;  /* of the configuration; 0: none given */
     int64_t last_tag_ns; /* when a name was last put on it; 0: never */
     unsigned children;   /* images whose parent this is */

@@ -67,8 +67,8 @@ const char *inode_map_add(struct inode_map *m, const struct stat *st, const char
 int tree_remove_at(int dirfd, const char *name);
 
 struct tree_totals {
-    uint64_t bytes;   /* of regular files, each inode once */
-    uint64_t entries; /* beside the top directory */
+    uint64_t bytes;       /* of regular files, each inode once */
+    uint64_t entries;     /* beside the top directory */
     struct high_ids high; /* of owners and groups */
 };
 int tree_measure(int dirfd, struct tree_totals *ret);
