@@ -123,6 +123,48 @@ static int add_docker_image(struct loader *l, const struct archive_image *a, str
     return r < 0 ? r : loader_add_image(l, config->text, config->len, a->layers, tags, e);
 }
 
+static bool history_equal(const struct image_history *a, const struct image_history *b) {
+    return str_eq(a->created, b->created) && str_eq(a->created_by, b->created_by) &&
+           str_eq(a->author, b->author) && str_eq(a->comment, b->comment) &&
+           a->empty_layer == b->empty_layer;
+}
+
+/* One step more of history on the same layers: archives may say anything, and a circle of parents
+ * must not come of it. */
+static bool is_parent(const struct image_config *child, const struct image_config *parent) {
+    size_t layers = strv_len(parent->rootfs.diff_ids);
+    if (strv_len(child->rootfs.diff_ids) < layers ||
+        child->history.count != parent->history.count + 1)
+        return false;
+    for (size_t i = 0; i < layers; i++)
+        if (!str_eq(child->rootfs.diff_ids[i], parent->rootfs.diff_ids[i]))
+            return false;
+    for (size_t i = 0; i < parent->history.count; i++)
+        if (!history_equal(field_array_at(&child->history, struct image_history, i),
+                           field_array_at(&parent->history, struct image_history, i)))
+            return false;
+    return true;
+}
+
+/* A parent that is not in the archive, or cannot be one, is no error: the link is left out. */
+static void check_parent(const struct loader *l, struct image_item *i) {
+    struct image_config child, parent;
+    const struct image_item *found = NULL;
+    bool keep = false;
+    for (size_t k = 0; k < l->images.count; k++)
+        if (str_eq(l->images.items[k].id, i->parent))
+            found = &l->images.items[k];
+    if (found && image_config_parse(i->config, strlen(i->config), &child, NULL) == 0) {
+        if (image_config_parse(found->config, strlen(found->config), &parent, NULL) == 0) {
+            keep = is_parent(&child, &parent);
+            field_done(&image_config_table, &parent);
+        }
+        field_done(&image_config_table, &child);
+    }
+    if (!keep)
+        str_set(&i->parent, NULL);
+}
+
 int loader_docker(struct loader *l, const struct blob *manifest, struct err *e) {
     auto_json *list = NULL;
     int r = jsn_parse(manifest->text, manifest->len, &list, e);
@@ -136,8 +178,13 @@ int loader_docker(struct loader *l, const struct blob *manifest, struct err *e) 
         r = field_parse(&archive_image_table, json_object_array_get_idx(list, i), &a, "", e);
         if (r == 0)
             r = add_docker_image(l, &a, e);
+        if (r == 0)
+            str_set(&l->images.items[l->images.count - 1].parent, a.parent);
         field_done(&archive_image_table, &a);
     }
+    for (size_t i = 0; r == 0 && i < l->images.count; i++)
+        if (l->images.items[i].parent)
+            check_parent(l, &l->images.items[i]);
     return r;
 }
 

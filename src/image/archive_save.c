@@ -186,7 +186,15 @@ static char *familiar(const char *canonical) {
     return text;
 }
 
-static int docker_entry(struct saver *s, struct jw *w, const struct image_item *i, struct err *e) {
+static bool bundle_has(const struct image_bundle *b, const char *id) {
+    for (size_t i = 0; i < b->count; i++)
+        if (str_eq(b->items[i].id, id))
+            return true;
+    return false;
+}
+
+static int docker_entry(struct saver *s, struct jw *w, const struct image_bundle *b,
+                        const struct image_item *i, struct err *e) {
     auto_free char *config = xasprintf("blobs/sha256/%s", hex_of(i->id));
     int r = 0;
     jw_object(w);
@@ -209,6 +217,9 @@ static int docker_entry(struct saver *s, struct jw *w, const struct image_item *
         jw_str(w, path);
     }
     jw_end_array(w);
+    /* Only what the reader has by then as well. */
+    if (i->parent && bundle_has(b, i->parent))
+        jw_kstr(w, "Parent", i->parent);
     jw_key(w, "LayerSources");
     jw_object(w);
     __attribute__((cleanup(map_done))) struct map seen = {0};
@@ -231,7 +242,7 @@ static int make_docker_manifest(struct saver *s, const struct image_bundle *b, c
     jw_init(&w, &out);
     jw_array(&w);
     for (size_t i = 0; r == 0 && i < b->count; i++)
-        r = docker_entry(s, &w, &b->items[i], e);
+        r = docker_entry(s, &w, b, &b->items[i], e);
     jw_end_array(&w);
     if (r == 0)
         *ret = buf_take(&out);

@@ -352,6 +352,9 @@ int image_register(struct image_store *s, struct image_bundle *b, size_t item, s
         insert(s, i);
         /* The references on the layers are the image's now. */
         from->diff_ids = strv_free(from->diff_ids);
+    } else if (from->parent && !i->parent) {
+        i->parent = xstrdup(from->parent);
+        add_child(s, i, 1);
     }
     struct store_txn *t = store_txn_new();
     strv_for_each (tag, from->tags)

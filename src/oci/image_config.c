@@ -98,6 +98,7 @@ static const struct field archive_fields[] = {
     FIELD(struct archive_image, "Config", FIELD_STR, config, 0),
     FIELD(struct archive_image, "RepoTags", FIELD_STRV, repo_tags, 0),
     FIELD(struct archive_image, "Layers", FIELD_STRV, layers, 0),
+    FIELD(struct archive_image, "Parent", FIELD_STR, parent, OMIT),
     FIELD_END,
 };
 const struct field_table archive_image_table = FIELD_TABLE(struct archive_image, archive_fields);

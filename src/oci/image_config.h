@@ -119,5 +119,6 @@ struct archive_image {
     char *config;     /* path in the archive */
     char **repo_tags; /* "busybox:latest" */
     char **layers;    /* paths in the archive, lowest first */
+    char *parent;     /* id of another image of the archive, or NULL */
 };
 extern const struct field_table archive_image_table;

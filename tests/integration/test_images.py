@@ -86,12 +86,36 @@ def test_save_and_load_again(api):
     assert image["Id"] == iid and "A=b" in image["Config"]["Env"]
 
 
+def test_parents_in_an_archive(api):
+    """Images that are saved together find each other again; one alone has no parent."""
+    def commit(image, tag):
+        cid = api.create(image, ["touch", "/" + tag])
+        return api.ok("POST", "/commit", container=cid, repo="family", tag=tag).json["Id"], cid
+
+    first, a = commit("busybox", "1")
+    second, b = commit("family:1", "2")
+    api.remove(a), api.remove(b)
+    both = api.ok("GET", "/images/get?names=family:1&names=family:2").body
+    alone = api.ok("GET", "/images/family:2/get").body
+    api.ok("DELETE", "/images/family:2")
+    api.ok("DELETE", "/images/family:1")
+    load(api, alone)
+    assert api.get("/images/family:2/json")["Parent"] == ""
+    load(api, both) # completes what is there
+    assert api.get("/images/family:2/json")["Parent"] == first
+    assert [h["Id"] for h in api.get("/images/family:2/history")][:2] == [second, first]
+    assert "dependent child images" in api.request("DELETE", "/images/" + first).message
+    assert api.ok("DELETE", "/images/family:1").json == [{"Untagged": "family:1"}]
+    out = api.ok("DELETE", "/images/family:2").json
+    assert {"Deleted": first} in out and {"Deleted": second} in out
+
+
 def test_save_of_a_layer_that_is_gone(api, daemon):
     """What fails before the first byte is out has a status, and the connection goes on."""
     before = set(os.listdir(daemon.data_root + "/layers"))
     small(api, "gone:1", f=b"to be lost")
     for name in set(os.listdir(daemon.data_root + "/layers")) - before:
-        shutil.rmtree("%s/layers/%s" % (daemon.data_root, name))
+        shutil.rmtree("%s/layers/%s/diff" % (daemon.data_root, name))
     for blob in glob.glob(daemon.data_root + "/blobs/sha256/*"):
         with open(blob, "rb") as f:
             if b"to be lost" in f.read():
