@@ -127,6 +127,7 @@ static int plan_binds(struct files *f, struct container *x, struct err *e) {
         b->subpath = str_empty(m->subpath) ? NULL : xstrdup(m->subpath);
         b->read_only = !m->rw;
         b->recursive = !m->non_recursive;
+        b->read_only_below = b->read_only && b->recursive && !m->ro_non_recursive;
         b->optional = true;
     }
     return 0;
@@ -350,7 +351,7 @@ static void archive_read(struct api_call *c, bool tell) {
     if (!x)
         return;
     if (str_empty(path)) {
-        call_errorf(c, ERR_INVALID, "missing parameter: path");
+        call_errorf(c, ERR_INVALID, "bad parameter: path cannot be empty");
         return;
     }
     f = files_at(c, x, path, false);
@@ -436,7 +437,7 @@ void containers_archive_put(struct api_call *c) {
     if (!x)
         return;
     if (str_empty(path)) {
-        call_errorf(c, ERR_INVALID, "missing parameter: path");
+        call_errorf(c, ERR_INVALID, "bad parameter: path cannot be empty");
         return;
     }
     f = files_at(c, x, path, true);

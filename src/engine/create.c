@@ -281,8 +281,8 @@ static int fill(struct creation *x, struct create_body *body, struct image *imag
     if (r == 0)
         r = check_joined(x->engine, rec->host.pid_mode, e);
     if (r == 0)
-        r = mounts_plan(&rec->config, &rec->host, &from, x->engine->options.data_root, &rec->mounts,
-                        e);
+        r = mounts_plan(&rec->config, &rec->host, &from, x->engine->options.data_root,
+                        body->flat_read_only_binds, &rec->mounts, e);
     if (r < 0)
         return r;
     if (mode_is_host(rec->host.network_mode) || mode_is_host(rec->host.uts_mode))

@@ -145,6 +145,7 @@ static void adapt_to_version(struct create_body *b, int minor) {
     if (minor < 44 && b->config.healthcheck) {
         b->config.healthcheck->start_interval = 0;
     }
+    b->flat_read_only_binds = minor < 44;
     for (size_t i = 0; i < h->mounts.count; i++) {
         struct mount_bind_options *o =
             field_array_at(&h->mounts, struct mount_spec, i)->bind_options;
@@ -154,6 +155,9 @@ static void adapt_to_version(struct create_body *b, int minor) {
         }
         if (o && minor < 42) {
             o->create_mountpoint = false;
+        }
+        if (o && minor < 44) {
+            o->read_only_non_recursive = o->read_only_force_recursive = false;
         }
     }
 }
@@ -319,12 +323,12 @@ static int check_network(const struct create_body *b, struct err *e) {
         if (s->ipam_config && (!str_empty(s->ipam_config->ipv4_address) ||
                                !str_empty(s->ipam_config->ipv6_address))) {
             return err_set(e, ERR_INVALID,
-                           "invalid endpoint settings: user specified IP address "
+                           "user specified IP address "
                            "is supported on user defined networks only");
         }
         if (strv_len(s->aliases)) {
             return err_set(e, ERR_INVALID,
-                           "invalid endpoint settings: network-scoped alias is "
+                           "network-scoped alias is "
                            "supported only for containers in user defined "
                            "networks");
         }
@@ -371,6 +375,17 @@ static int check_storage(const struct host_config *h, struct err *e) {
         return err_set(e, ERR_INVALID, "Unknown option %s", o->key);
     }
     if (!str_empty(h->volume_driver) && !str_eq(h->volume_driver, "local")) {
+        /* The first volume that would be made names it. */
+        strv_for_each (bind, h->binds) {
+            auto_free char *name = xstrndup(bind, strcspn(bind, ":"));
+
+            if (*name != '/') {
+                return err_set(
+                    e, ERR_NOT_FOUND,
+                    "create %s: error looking up volume plugin %s: plugin \"%s\" not found", name,
+                    h->volume_driver, h->volume_driver);
+            }
+        }
         return err_set(e, ERR_NOT_FOUND,
                        "error looking up volume plugin %s: plugin \"%s\" not found",
                        h->volume_driver, h->volume_driver);

@@ -18,6 +18,9 @@ struct create_body {
     struct container_config config;
     struct host_config host;
     struct networking_config networking;
+    /* The client's API says nothing of what is mounted below a read-only bind (before 1.44): that
+     * stays as it is. */
+    bool flat_read_only_binds;
 };
 void create_body_init(struct create_body *b);
 void create_body_done(struct create_body *b);

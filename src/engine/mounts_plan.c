@@ -194,6 +194,16 @@ static int check_bind(const struct mount_spec *m, bool check_source, struct err 
         return err_set(e, ERR_INVALID,
                        "ReadOnlyForceRecursive and ReadOnlyNonRecursive are exclusive");
     }
+    if (o && o->read_only_force_recursive && o->non_recursive) {
+        return err_set(e, ERR_INVALID, "ReadOnlyForceRecursive and NonRecursive are exclusive");
+    }
+    /* What the host mounts there later would come in writable. */
+    if (o && o->read_only_force_recursive && !str_empty(o->propagation) &&
+        !str_eq(o->propagation, "rprivate")) {
+        return err_set(e, ERR_INVALID,
+                       "ReadOnlyForceRecursive requires the propagation mode rprivate, not %s",
+                       o->propagation);
+    }
     if (o && (o->read_only_non_recursive || o->read_only_force_recursive) && !m->read_only) {
         return err_set(e, ERR_INVALID,
                        "mount is not read-only, but a recursion of read-only is "
@@ -403,6 +413,7 @@ struct plan {
     struct field_array points;
     const struct host_config *host;
     const char *data_root;
+    bool flat_read_only;
     struct strmap taken; /* destinations that Binds and Mounts named */
 };
 
@@ -512,6 +523,9 @@ static int plan_claim(struct plan *p, MP *m, bool propagation_given, bool agains
     }
     if (r == 0) {
         r = adjust_propagation(p, m, propagation_given, e);
+    }
+    if (p->flat_read_only && str_eq(m->type, "bind") && !m->rw) {
+        m->ro_non_recursive = true;
     }
     if (r == 0) {
         strmap_put(&p->taken, m->destination, "");
@@ -629,9 +643,9 @@ static int compare_points(const void *a, const void *b) {
 }
 
 int mounts_plan(const struct container_config *config, const struct host_config *host,
-                const struct volumes_from_lookup *from, const char *data_root,
+                const struct volumes_from_lookup *from, const char *data_root, bool flat_read_only,
                 struct field_array *ret, struct err *e) {
-    struct plan p = {.host = host, .data_root = data_root};
+    struct plan p = {.host = host, .data_root = data_root, .flat_read_only = flat_read_only};
     int r = plan_volumes_from(&p, from, e);
 
     if (r == 0) {

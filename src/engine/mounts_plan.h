@@ -30,9 +30,9 @@ struct mount_point {
     bool from_config;   /* Config.Volumes only: seeded, weakest in collisions */
     bool create_source; /* bind: a missing source is made as a directory (Binds form) */
     bool non_recursive;
-    bool ro_non_recursive;
-    char *subpath;                               /* volume */
-    char *tmpfs_options;                         /* tmpfs: comma-separated, as for mount -o */
+    bool ro_non_recursive; /* bind: what is mounted below it is not read-only with it */
+    char *subpath;         /* volume */
+    char *tmpfs_options;   /* tmpfs: comma-separated, as for mount -o */
     struct strmap volume_labels, volume_options; /* for a volume that has to be made */
     bool hidden; /* HostConfig.Tmpfs: mounted, but not in inspect's Mounts */
 };
@@ -57,9 +57,12 @@ struct volumes_from_lookup {
  *
  * data_root: a bind of a directory that holds it gets propagation "rslave" (mounts of containers
  * must not be pinned by others), and another one asked for is refused. May be NULL.
+ *
+ * flat_read_only: read-only binds are so without what is mounted below them, as API versions before
+ * 1.44 have it.
  */
 int mounts_plan(const struct container_config *config, const struct host_config *host,
-                const struct volumes_from_lookup *from, const char *data_root,
+                const struct volumes_from_lookup *from, const char *data_root, bool flat_read_only,
                 struct field_array *ret, struct err *e);
 void mount_points_done(struct field_array *points);
 

@@ -103,8 +103,10 @@ static void add_point(const struct spec_facts *f, const struct mount_point *p, s
     }
     m = oci_spec_add_mount(s, p->destination, "bind", p->source, NULL);
     strv_add(&m->options, p->non_recursive ? "bind" : "rbind");
+    /* As runtimes have it: "rro" is for what is mounted below as well, and fails when one of those
+     * mounts cannot be made so. */
     if (!p->rw) {
-        strv_add(&m->options, "ro");
+        strv_add(&m->options, p->non_recursive || p->ro_non_recursive ? "ro" : "rro");
     }
     strv_add(&m->options, propagation);
     if (!str_empty(p->subpath)) {

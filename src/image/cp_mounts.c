@@ -35,8 +35,11 @@ static int clone_source(const struct cp_bind *b, int fd, int *ret_fd) {
     auto_fd mnt = sys_open_tree(fd, "", AT_EMPTY_PATH | (b->recursive ? AT_RECURSIVE : 0));
     if (mnt < 0)
         return take_fd(&mnt);
-    int r = sys_mount_setattr(
-        mnt, b->recursive, SAFE_ATTRS | (b->read_only ? MOUNT_ATTR_RDONLY : 0), 0, MS_PRIVATE, -1);
+    int r = sys_mount_setattr(mnt, b->recursive,
+                              SAFE_ATTRS | (b->read_only_below ? MOUNT_ATTR_RDONLY : 0), 0,
+                              MS_PRIVATE, -1);
+    if (r == 0 && b->read_only)
+        r = sys_mount_setattr(mnt, false, MOUNT_ATTR_RDONLY, 0, 0, -1);
     if (r < 0)
         return r;
     *ret_fd = take_fd(&mnt);

@@ -15,7 +15,8 @@ struct cp_bind {
     char *subpath;     /* below it, resolved inside it; or NULL */
     char *destination; /* clean, in the container */
     bool read_only, recursive;
-    bool optional; /* left out when the source is not there */
+    bool read_only_below; /* with both: what is mounted below as well */
+    bool optional;        /* left out when the source is not there */
 };
 void cp_bind_done(struct cp_bind *b);
 

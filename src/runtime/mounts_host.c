@@ -189,9 +189,6 @@ static int open_bind(struct rt_mount *m, bool mapped, struct err *e) {
     if (*source != '/')
         return err_set(e, ERR_INVALID, "mount source of %s is not absolute: \"%s\"", m->destination,
                        source);
-    /* As Docker since 25: what is bound read-only has no writable corners below. */
-    if (m->options.recursive && m->options.set & MOUNT_ATTR_RDONLY)
-        m->options.rec_set |= MOUNT_ATTR_RDONLY;
     struct stat st;
     auto_fd fd = -1;
     int r = open_bind_top(m, source, m->options.recursive && !mapped, &st, &fd, e);

@@ -32,7 +32,7 @@ static void build(struct create_body *b) {
 
     field_init(&oci_spec_table, &spec);
     if (create_body_validate(b, &facts, &warnings, NULL) == 0 &&
-        mounts_plan(&b->config, &b->host, NULL, "/var/lib/fence", &mounts, NULL) == 0) {
+        mounts_plan(&b->config, &b->host, NULL, "/var/lib/fence", false, &mounts, NULL) == 0) {
         sf.mounts = &mounts;
         (void)spec_build(&b->config, &b->host, &sf, &spec, NULL);
     }

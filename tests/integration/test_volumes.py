@@ -2,8 +2,11 @@
 """Volumes: named, anonymous, seeded; binds with their modes; tmpfs."""
 import os
 import stat
+import subprocess
 
 import pytest
+
+from harness.api import Api
 
 
 def test_named_volume_lives_on(api):
@@ -125,3 +128,50 @@ def test_cli(cli):
     cli.ok("run", "--rm", "--network", "none", "--mount", "type=volume,src=clivol,dst=/v", "busybox",
            "test", "-e", "/v/x")
     assert cli.ok("volume", "rm", "clivol").strip() == "clivol"
+
+
+@pytest.fixture
+def submount(tmp_path):
+    """A folder with a tmpfs on its "below"."""
+    (tmp_path / "below").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(tmp_path / "below")], check=True)
+    yield str(tmp_path)
+    subprocess.run(["umount", str(tmp_path / "below")], check=True)
+
+
+def writable(api, **host):
+    """What a container can write to: the mount, what is mounted below it."""
+    script = "for f in /m /m/below; do touch $f/x 2>/dev/null && echo $f; rm -f $f/x; done; true"
+    code, out = api.output(["sh", "-c", script], host=host)
+    assert code == 0
+    return out.split()
+
+
+def test_read_only_binds_below(daemon, submount):
+    """Since 1.44 a read-only bind is so with everything below; older clients get what they had."""
+    old, new = Api(daemon.socket, "v1.43"), Api(daemon.socket, "v1.44")
+
+    def mount(**options):
+        return {"Mounts": [{"Type": "bind", "Source": submount, "Target": "/m", "ReadOnly": True,
+                            "BindOptions": options}]}
+
+    for userns in ("", "host"):
+        assert writable(old, Binds=[submount + ":/m:ro"], UsernsMode=userns) == ["/m/below"]
+        assert writable(new, Binds=[submount + ":/m:ro"], UsernsMode=userns) == []
+        assert writable(old, **mount(ReadOnlyForceRecursive=True)) == ["/m/below"]
+        assert writable(new, **mount(), UsernsMode=userns) == []
+        assert writable(new, **mount(ReadOnlyNonRecursive=True), UsernsMode=userns) == ["/m/below"]
+        assert writable(new, **mount(ReadOnlyForceRecursive=True), UsernsMode=userns) == []
+        assert writable(new, **mount(NonRecursive=True), UsernsMode=userns) == []
+
+
+def test_read_only_options_that_exclude_each_other(daemon, tmp_path):
+    api = Api(daemon.socket, "v1.44")
+    for options, text in (
+            ({"ReadOnlyForceRecursive": True, "ReadOnlyNonRecursive": True}, "exclusive"),
+            ({"ReadOnlyForceRecursive": True, "NonRecursive": True}, "exclusive"),
+            ({"ReadOnlyForceRecursive": True, "Propagation": "rslave"}, "rprivate")):
+        a = api.request("POST", "/containers/create", {"Image": "busybox", "HostConfig": {"Mounts": [
+            {"Type": "bind", "Source": str(tmp_path), "Target": "/m", "ReadOnly": True,
+             "BindOptions": options}]}})
+        assert a.status == 400 and text in a.message, options

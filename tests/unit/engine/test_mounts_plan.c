@@ -32,7 +32,7 @@ static char *plan(const char *config, const char *host, const struct volumes_fro
         r = field_parse_text(&host_config_table, host, strlen(host), &h, &e);
     }
     if (r == 0) {
-        r = mounts_plan(&c, &h, from, "/srv/fence", &points, &e);
+        r = mounts_plan(&c, &h, from, "/srv/fence", false, &points, &e);
     }
     field_done(&container_config_table, &c);
     field_done(&host_config_table, &h);

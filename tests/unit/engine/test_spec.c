@@ -54,7 +54,7 @@ static char *build(struct fixture *f, const char *config, const char *host,
     }
     if (r == 0) {
         host_config_set_defaults(&f->host, &defaults);
-        r = mounts_plan(&f->config, &f->host, NULL, "/srv/fence", &f->mounts, &e);
+        r = mounts_plan(&f->config, &f->host, NULL, "/srv/fence", false, &f->mounts, &e);
     }
     for (size_t i = 0; r == 0 && i < f->mounts.count; i++) {
         struct mount_point *p = field_array_at(&f->mounts, struct mount_point, i);
@@ -180,13 +180,13 @@ static void test_rich(void **state) {
     assert_null(error);
     mounts = mounts_text(&f.spec, 6);
     assert_string_equal(mounts, "/dev/shm tmpfs shm nosuid,noexec,nodev,mode=1777,size=1048576\n"
-                                "/b bind /etc rbind,ro,rprivate\n"
+                                "/b bind /etc rbind,rro,rprivate\n"
                                 "/t bind /srv rbind,rslave\n"
                                 "/tf tmpfs tmpfs nosuid,nodev,rprivate,size=1m,exec\n"
                                 "/tm tmpfs tmpfs noexec,nosuid,nodev,rprivate\n"
                                 "/v1 bind /vol/anon rbind,rprivate\n"
                                 "/va bind /vol/vola rbind,rprivate\n"
-                                "/vb bind /vol/volb rbind,ro,rprivate\n" FILES(
+                                "/vb bind /vol/volb rbind,rro,rprivate\n" FILES(
                                     ",ro") "/u/x/y bind /usr bind,rprivate\n");
     namespaces = namespaces_text(&f.spec);
     assert_string_equal(namespaces, "mount network uts ipc cgroup ");
