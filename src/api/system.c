@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "engine/container.h"
+#include "engine/userns.h"
 
 #define EVENTS_CHUNK_MAX (1u << 20)
 
@@ -248,6 +249,12 @@ static void emit_warnings(const struct cgroup_info *cg, bool bridge_nf4, bool br
         jw_null(w);
 }
 
+/* Whether containers have user namespaces of their own unless they ask for something else. */
+static bool has_userns(const struct engine *eng) {
+    return userns_kernel_can() && !eng->root_unmappable &&
+           !str_eq(eng->options.userns_remap, "host");
+}
+
 static void emit_security(const struct engine *eng, struct jw *w) {
     jw_key(w, "SecurityOptions");
     jw_array(w);
@@ -256,7 +263,7 @@ static void emit_security(const struct engine *eng, struct jw *w) {
     jw_str(w, str_eq(eng->options.seccomp_profile, "unconfined") ? "name=seccomp,profile=unconfined"
               : eng->options.seccomp_profile                     ? "name=seccomp,profile=custom"
                                                                  : "name=seccomp,profile=default");
-    if (!str_eq(eng->options.userns_remap, "host"))
+    if (has_userns(eng))
         jw_str(w, "name=userns");
     if (eng->options.no_new_privileges)
         jw_str(w, "name=no-new-privileges");
@@ -299,7 +306,7 @@ static void info(struct api_call *c) {
     jw_array(&w);
     pair(&w, "Supports d_type", "true");
     pair(&w, "Native Overlay Diff", "true");
-    pair(&w, "Idmapped layers", str_eq(eng->options.userns_remap, "host") ? "false" : "true");
+    pair(&w, "Idmapped layers", has_userns(eng) ? "true" : "false");
     jw_end_array(&w);
     emit_plugins(&w);
     jw_kbool(&w, "MemoryLimit", cg->memory);

@@ -19,6 +19,7 @@
 #include "engine/idmap.h"
 #include "engine/init_layer.h"
 #include "engine/spawner_link.h"
+#include "engine/userns.h"
 #include "image/datadir.h"
 #include "image/tree.h"
 
@@ -211,6 +212,7 @@ int engine_open(struct loop *l, struct engine_options *options, struct engine **
         return r;
     }
     cgroup_info_read(eng->cgroups, &eng->cgroup_info);
+    eng->root_unmappable = !userns_path_can(eng->options.data_root);
     lsm_detect(&eng->lsm);
     {
         auto_err lsm = ERR_INIT;

@@ -72,6 +72,7 @@ struct engine {
     struct loop_fd *network_watch;
     struct loop_timer *network_pause;
     bool stopping, syncing, cleaning, clean_again;
+    bool root_unmappable; /* the data root's file system cannot be idmapped by this kernel */
 };
 
 /* Opens the data root, loads the state, adopts running containers, starts the spawner. */
