@@ -179,6 +179,14 @@ static void on_stop_signal(void *arg, int sig) {
     engine_shutdown(d->engine, containers_stopped, d);
 }
 
+/* The service manager's stop: an upgrade or a restart, which containers do not notice. */
+static void on_leave_signal(void *arg, int sig) {
+    struct daemon *d = arg;
+
+    d->engine->options.live_restore = true;
+    on_stop_signal(arg, sig);
+}
+
 static void on_reload_signal(void *arg, int sig) {
     struct daemon *d = arg;
     auto_err e = ERR_INIT;
@@ -261,7 +269,7 @@ static void say_started(struct daemon *d) {
 
 int daemon_run(struct daemon_options *o) {
     struct daemon d = {.options = o};
-    struct loop_signal *signals[3] = {NULL};
+    struct loop_signal *signals[4] = {NULL};
     auto_err e = ERR_INIT;
     enum log_level level;
     int r;
@@ -286,13 +294,14 @@ int daemon_run(struct daemon_options *o) {
         signals[0] = loop_signal_new(d.loop, SIGTERM, on_stop_signal, &d);
         signals[1] = loop_signal_new(d.loop, SIGINT, on_stop_signal, &d);
         signals[2] = loop_signal_new(d.loop, SIGHUP, on_reload_signal, &d);
+        signals[3] = loop_signal_new(d.loop, SIGUSR2, on_leave_signal, &d);
         engine_adopt_finish(d.engine);
         say_started(&d);
         r = loop_run(d.loop);
     } else {
         log_error("failed to start daemon", "error", err_msg(&e));
     }
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         if (signals[i])
             loop_signal_free(signals[i]);
     if (d.engine)

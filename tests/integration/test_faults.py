@@ -131,10 +131,13 @@ def test_killed_spawner(new_daemon):
     assert d.api.inspect(cid)["State"]["Running"]
 
 
-def test_only_sigterm_stops_containers(new_daemon):
-    d = new_daemon("--live-restore")
+@pytest.mark.parametrize("flags,number", [(["--live-restore"], signal.SIGTERM), ([], signal.SIGUSR2)])
+def test_only_sigterm_stops_containers(new_daemon, flags, number):
+    """SIGUSR2 is what the systemd unit stops and restarts with."""
+    d = new_daemon(*flags)
     cid = d.api.run(["sleep", "1000"])
     pid = d.api.inspect(cid)["State"]["Pid"]
+    d.signal(number)
     assert d.terminate() == 0
     assert os.path.exists("/proc/%d" % pid)
     d.start()
