@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "engine/container.h"
 #include "engine/create_body.h"
+#include "engine/host_limits.h"
 #include "engine/names.h"
 #include "engine/userns.h"
 #include "image/overlay.h"
@@ -304,6 +305,7 @@ static int fill(struct creation *x, struct create_body *body, struct image *imag
         rec->config.hostname = xstrndup(rec->id, ID_SHORT_LEN);
     }
     decide_userns(c, &x->warnings);
+    host_limits_warn(&rec->host, &x->warnings);
     if (!c->rec.userns && x->engine->options.userns_refuse &&
         !str_eq(rec->host.userns_mode, "host") && !rec->host.privileged)
         return err_set(e, ERR_INVALID,

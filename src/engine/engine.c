@@ -16,6 +16,7 @@
 #include "engine/adopt.h"
 #include "engine/container.h"
 #include "engine/exec.h"
+#include "engine/host_limits.h"
 #include "engine/idmap.h"
 #include "engine/init_layer.h"
 #include "engine/spawner_link.h"
@@ -220,6 +221,7 @@ int engine_open(struct loop *l, struct engine_options *options, struct engine **
         if (lsm_apparmor_load_default(&eng->lsm, eng->options.exec_root, &lsm) < 0)
             log_warn("the default AppArmor profile could not be loaded", "error", err_msg(&lsm));
     }
+    host_limits_log_defaults(&eng->options.ulimits);
     eng->events = events_new(eng->store);
     store_on_caught_up(eng->store, on_caught_up, eng);
     eng->spawner = spawner_link_new(eng);

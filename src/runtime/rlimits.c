@@ -2,10 +2,12 @@
 #include "runtime/rlimits.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <sys/resource.h>
 
 #include "base/str.h"
 #include "oci/runtime_spec.h"
+#include "sys/caps.h"
 
 static const struct {
     const char *name;
@@ -30,7 +32,8 @@ int rlimit_parse(const char *name, int *ret) {
     return -EINVAL;
 }
 
-void rlimits_raise(pid_t pid, const struct field_array *limits) {
+int rlimits_raise(pid_t pid, const struct field_array *limits, struct err *e) {
+    bool may = lcap_held() & LCAP_BIT(CAP_SYS_RESOURCE);
     for (size_t i = 0; i < limits->count; i++) {
         const struct oci_rlimit *want = field_array_at(limits, struct oci_rlimit, i);
         int resource;
@@ -40,9 +43,13 @@ void rlimits_raise(pid_t pid, const struct field_array *limits) {
             want->hard <= have.rlim_max)
             continue;
         have.rlim_max = want->hard;
-        /* Without CAP_SYS_RESOURCE the limit stays what it is: the container starts with less. */
-        (void)prlimit(pid, (__rlimit_resource_t)resource, &have, NULL);
+        if (prlimit(pid, (__rlimit_resource_t)resource, &have, NULL) < 0 && may)
+            return err_sys(e, errno,
+                           "error setting rlimits for ready process: error setting "
+                           "rlimit type %d",
+                           resource);
     }
+    return 0;
 }
 
 int rlimits_lower(const struct field_array *limits, struct err *e) {

@@ -68,8 +68,8 @@ int setup_seccomp_load(struct setup *s, struct err *e);
  * exec). In B this calls init_create() or init_exec() and does not return. */
 int setup_clone(struct setup *s, struct err *e);
 /* Settings of B that only the host's root may make: oom_score_adj, raised resource limits. What the
- * daemon itself may not do is clipped. */
-void setup_privileged_settings(struct setup *s);
+ * daemon itself may not do is clipped (engine/host_limits.h has told it). */
+int setup_privileged_settings(struct setup *s, struct err *e);
 /* Serves B's messages until it has executed the program; its error otherwise. */
 int setup_wait_for_exec(struct setup *s, enum sync_kind *kind, struct err *e);
 /* Opens the state directory that this start was given, first of all. A start whose daemon has gone

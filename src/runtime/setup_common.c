@@ -175,16 +175,17 @@ int setup_clone(struct setup *s, struct err *e) {
     return r;
 }
 
-void setup_privileged_settings(struct setup *s) {
+int setup_privileged_settings(struct setup *s, struct err *e) {
     const struct oci_process *p = &s->request.spec.process;
-    rlimits_raise(s->pid, &p->rlimits);
-    if (!p->oom_score_adj.set)
-        return;
+    int r = rlimits_raise(s->pid, &p->rlimits, e);
+    if (r < 0 || !p->oom_score_adj.set)
+        return r;
     char path[64], text[16];
     snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)s->pid);
     snprintf(text, sizeof(text), "%d", (int)p->oom_score_adj.value);
     /* Lowering it takes CAP_SYS_RESOURCE, which a nested daemon may lack: clipped. */
     (void)io_write_existing_at(AT_FDCWD, path, text);
+    return 0;
 }
 
 int setup_wait_for_exec(struct setup *s, enum sync_kind *kind, struct err *e) {

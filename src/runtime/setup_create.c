@@ -180,8 +180,8 @@ static int after_clone(struct setup *s, struct err *e) {
     int r = write_maps(s, e);
     if (r < 0)
         return r;
-    setup_privileged_settings(s);
-    if (s->mapped)
+    r = setup_privileged_settings(s, e);
+    if (r >= 0 && s->mapped)
         r = rt_mounts_idmap(&s->mounts, s->map.userns_fd, e);
     if (r >= 0)
         r = send_root(s, e);

@@ -67,10 +67,10 @@ int setup_exec(struct setup *s, enum sync_kind *kind, struct err *e) {
         r = setup_seccomp_load(s, e);
     if (r >= 0)
         r = setup_clone(s, e);
-    if (r >= 0) {
-        setup_privileged_settings(s);
+    if (r >= 0)
+        r = setup_privileged_settings(s, e);
+    if (r >= 0)
         r = setup_prepare_monitor(s, e);
-    }
     if (r >= 0)
         r = setup_wait_for_exec(s, kind, e);
     if (r >= 0)

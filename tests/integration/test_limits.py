@@ -2,6 +2,7 @@
 """Resource limits, seen from inside and from the kernel's files."""
 import glob
 import os
+import resource
 
 import pytest
 
@@ -66,6 +67,46 @@ def test_ulimits(api):
     code, out = api.output(["sh", "-c", "ulimit -n; ulimit -Hn"],
                            host={"Ulimits": [{"Name": "nofile", "Soft": 100, "Hard": 200}]})
     assert (code, out) == (0, "100\n200\n")
+
+
+def may_raise(daemon):
+    with open("/proc/%d/status" % daemon.pid, encoding="utf-8") as f:
+        held = [line.split()[1] for line in f if line.startswith("CapEff")][0]
+    return int(held, 16) >> 24 & 1 # CAP_SYS_RESOURCE
+
+
+def test_ulimit_above_the_daemons(daemon, api):
+    """Given where the daemon may; told in Warnings where it may not; never silently less."""
+    hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)[1]
+    cmd = ["sh", "-c", "ulimit -Hn"]
+    body = {"Image": "busybox", "Cmd": cmd, "HostConfig": {
+        "NetworkMode": "none", "Ulimits": [{"Name": "nofile", "Soft": 10, "Hard": hard + 1}]}}
+    answer = api.ok("POST", "/containers/create", body).json
+    told = [w for w in answer["Warnings"] if "ulimit nofile is %d" % hard in w]
+    api.start(answer["Id"])
+    api.wait(answer["Id"])
+    expected = hard + 1 if may_raise(daemon) else hard
+    assert api.logs(answer["Id"]).decode() == "%d\n" % expected
+    assert len(told) == (0 if may_raise(daemon) else 1)
+    body["HostConfig"]["Ulimits"] = [{"Name": "nofile", "Soft": 10, "Hard": hard}]
+    assert not api.ok("POST", "/containers/create", body).json["Warnings"]
+
+
+def test_ulimit_that_no_kernel_takes(daemon, api):
+    cid = api.create(cmd=["true"], host={"Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 1 << 40}]})
+    a = api.request("POST", "/containers/%s/start" % cid)
+    if may_raise(daemon):
+        assert a.status >= 400 and "error setting rlimit type 7" in a.message
+    else:
+        assert a.status == 204
+
+
+def test_oom_score_below_the_daemons(daemon, api):
+    with open("/proc/%d/oom_score_adj" % daemon.pid, encoding="utf-8") as f:
+        own = int(f.read())
+    body = {"Image": "busybox", "HostConfig": {"OomScoreAdj": own - 1}}
+    warnings = api.ok("POST", "/containers/create", body).json["Warnings"]
+    assert len([w for w in warnings if "OOM score" in w]) == (0 if may_raise(daemon) else 1)
 
 
 def test_shm_size(api):
