@@ -243,6 +243,8 @@ static void decide_userns(struct container *c, char ***warnings) {
     struct engine *eng = c->engine;
     struct userns_facts f = {.kernel_can = userns_kernel_can(),
                              .daemon_off = str_eq(eng->options.userns_remap, "host"),
+                             .unmappable_root =
+                                 eng->root_unmappable ? eng->options.data_root : NULL,
                              .unmappable_bind = userns_unmappable_bind(&c->rec.mounts)};
     char *reason = NULL;
 

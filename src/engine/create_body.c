@@ -534,6 +534,10 @@ static char *fallback_reason(const struct host_config *h, const struct userns_fa
     if (!f->kernel_can) {
         return xstrdup(FALLBACK_TEXT "this kernel cannot map the ids of image layers (Linux 5.19)");
     }
+    if (f->unmappable_root) {
+        return xasprintf(FALLBACK_TEXT "the file system of the image layers in %s cannot be mapped",
+                         f->unmappable_root);
+    }
     for (size_t i = 0; i < COUNT(namespaces); i++) {
         if (mode_is_host(namespaces[i].mode)) {
             return xasprintf(FALLBACK_TEXT "the host's %s namespace was asked for",

@@ -49,6 +49,8 @@ enum userns_choice {
 struct userns_facts {
     bool kernel_can; /* overlay over idmapped layers works (Linux 5.19) */
     bool daemon_off; /* the daemon runs with user namespaces off */
+    /* The data root, when its file system cannot be idmapped, or NULL. */
+    const char *unmappable_root;
     /* The host path of a bind that cannot be idmapped, or NULL. */
     const char *unmappable_bind;
     /* The name of a foreign runtime without idmapped mounts, or NULL. */
