@@ -239,6 +239,21 @@ static int make_dirs(struct container *c, struct err *e) {
     return 0;
 }
 
+/* The start decides about that, by what it finds then; it can be told already. */
+static char *joined_reason(const struct container *c) {
+    const struct host_config *h = &c->rec.host;
+    const char *const modes[] = {h->network_mode, h->ipc_mode, h->pid_mode};
+
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        const char *name = mode_container(modes[i]);
+        const struct container *owner = name ? container_find(c->engine, name, NULL) : NULL;
+
+        if (owner && (owner->rec.running ? !owner->rec.idmap_base : !owner->rec.userns))
+            return userns_joined_sentence(owner->rec.name);
+    }
+    return NULL;
+}
+
 static void decide_userns(struct container *c, char ***warnings) {
     struct engine *eng = c->engine;
     struct userns_facts f = {.kernel_can = userns_kernel_can(),
@@ -249,8 +264,13 @@ static void decide_userns(struct container *c, char ***warnings) {
     char *reason = NULL;
 
     c->rec.userns = userns_decide(&c->rec.host, &f, &reason) == USERNS_PRIVATE;
-    if (!reason)
+    if (c->rec.userns)
+        reason = joined_reason(c);
+    if (!reason) {
+        if (c->rec.userns)
+            userns_unmapped_below(&c->rec.mounts, warnings);
         return;
+    }
     log_warn("a container runs in the host's user namespace", "container", c->rec.id, "reason",
              reason);
     strv_take(warnings, reason);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "engine/netfiles.h"
 #include "engine/spawner_link.h"
 #include "engine/spec.h"
+#include "engine/userns.h"
 #include "format/units.h"
 #include "image/tree.h"
 #include "runtime/lsm.h"
@@ -113,6 +115,16 @@ static int choose_extra_ids(struct container *c, const struct container *owner, 
     return 0;
 }
 
+/* What create could not know yet, or has told: inspect shows it, the log has it at each start.
+ * Takes the sentence over. */
+static void tell(struct container *c, char *sentence) {
+    log_warn(sentence, "container", c->rec.id);
+    if (strv_has(c->rec.warnings, sentence))
+        free(sentence);
+    else
+        strv_take(&c->rec.warnings, sentence);
+}
+
 /*
  * Containers that share a namespace share the user namespace that owns it. One that needs the
  * host's only joins the namespaces; two targets with different user namespaces cannot be served.
@@ -144,8 +156,14 @@ static int choose_userns(struct container *c, const struct joins *j, const char 
                 "the container would share the host's user namespace with container %s, "
                 "which \"userns-fallback\": \"refuse\" forbids; say so with --userns=host",
                 owner->rec.name);
-        log_warn("a container runs in the host's user namespace", "container", c->rec.id, "reason",
-                 "it joins namespaces of a container that does");
+        tell(c, userns_joined_sentence(owner->rec.name));
+    }
+    if (!owner || owner->rec.idmap_base) {
+        auto_strv sentences = NULL;
+
+        userns_unmapped_below(&c->rec.mounts, &sentences);
+        strv_for_each (s, sentences)
+            tell(c, xstrdup(s));
     }
     r = choose_extra_ids(c, owner, e);
     if (r < 0)

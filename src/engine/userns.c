@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -85,6 +86,58 @@ bool userns_path_can(const char *path) {
             return unmappable[i].since && kernel_version() >= unmappable[i].since &&
                    !is_mapped_mount(copy);
     return !is_mapped_mount(copy);
+}
+
+static void add_unmapped_below(const struct mountinfo *info, const char *source,
+                               char ***sentences) {
+    auto_free char *real = realpath(source, NULL);
+    const char *first = NULL;
+    unsigned count = 0;
+
+    if (!real)
+        return; /* made by the start, without anything below */
+    for (size_t i = 0; i < info->count; i++) {
+        const char *at = info->entries[i].mount_point;
+        const char *below = str_after(at, str_eq(real, "/") ? "" : real);
+
+        if (!below || below[0] != '/' || !below[1] || userns_path_can(at))
+            continue;
+        first = first ? first : at;
+        count++;
+    }
+    if (count == 1)
+        strv_take(sentences,
+                  xasprintf("The file system at %s, below a bind, cannot be mapped: what it holds "
+                            "belongs to nobody in the container",
+                            first));
+    else if (count > 1)
+        strv_take(
+            sentences,
+            xasprintf("The file systems at %s and %u other places below the bind %s cannot be "
+                      "mapped: what they hold belongs to nobody in the container",
+                      first, count - 1, source));
+}
+
+void userns_unmapped_below(const struct field_array *mounts, char ***sentences) {
+    auto_mountinfo info = {0};
+    bool read = false;
+
+    for (size_t i = 0; i < mounts->count; i++) {
+        const struct mount_point *m = field_array_at(mounts, struct mount_point, i);
+
+        if (!str_eq(m->type, "bind") || m->non_recursive || str_empty(m->source))
+            continue;
+        if (!read && mountinfo_read(&info) < 0)
+            return; /* the start will tell */
+        read = true;
+        add_unmapped_below(&info, m->source, sentences);
+    }
+}
+
+char *userns_joined_sentence(const char *owner_name) {
+    return xasprintf("The container uses the host's user namespace: it joins namespaces of "
+                     "container %s, which does",
+                     owner_name);
 }
 
 const char *userns_unmappable_bind(const struct field_array *mounts) {

@@ -396,3 +396,48 @@ def test_privileged_private_cannot_reach_disks(api):
                             "for n in 'b 8 0' 'b 254 0' 'c 1 1' 'c 1 11'; do rm -f /n; mknod /n $n 2>/dev/null "
                             "&& dd if=/n of=/dev/null bs=1 count=1 2>/dev/null && echo $n; done; true"])
     assert not out.split(), out
+
+
+@pytest.mark.parametrize("mode", ["NetworkMode", "IpcMode", "PidMode"])
+def test_joining_a_container_in_the_hosts_is_told(api, mode):
+    owner = create(api, {"UsernsMode": "host", "IpcMode": "shareable"}).json["Id"]
+    api.start(owner)
+    answer = create(api, {mode: "container:" + owner}).json
+    told = fallback(answer["Warnings"])
+    assert len(told) == 1 and "joins namespaces of container" in told[0]
+    assert api.inspect(answer["Id"])["Warnings"] == told
+    api.start(answer["Id"])
+    assert not is_mapped(api, answer["Id"]) and api.inspect(answer["Id"])["Warnings"] == told
+
+
+def test_joining_by_a_name_that_comes_later_is_told(api):
+    """What only the start can know is in inspect afterwards."""
+    cid = create(api, {"NetworkMode": "container:later"}).json["Id"]
+    assert not fallback(api.inspect(cid).get("Warnings") or [])
+    body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": {"UsernsMode": "host"}}
+    api.start(api.ok("POST", "/containers/create", body, name="later").json["Id"])
+    api.start(cid)
+    assert not is_mapped(api, cid)
+    assert len(fallback(api.inspect(cid)["Warnings"])) == 1
+
+
+def test_unmappable_mount_below_a_bind_is_told(api, tmp_path):
+    for name in ("lower", "upper", "work", "bound/below"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "lower/file").write_text("x")
+    at = str(tmp_path / "bound/below")
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", "lowerdir=%s,upperdir=%s,workdir=%s" % (
+        tmp_path / "lower", tmp_path / "upper", tmp_path / "work"), at], check=True)
+    try:
+        answer = create(api, {"Binds": ["%s:/b" % (tmp_path / "bound")]}).json
+        told = [w for w in answer["Warnings"] if at in w]
+        assert len(told) == 1 and "belongs to nobody" in told[0] and not fallback(told)
+        api.start(answer["Id"])
+        assert is_mapped(api, answer["Id"]) and api.inspect(answer["Id"])["Warnings"] == told
+        assert api.exec(answer["Id"], ["stat", "-c", "%u", "/b/below/file"])[1] == "65534\n"
+        api.remove(answer["Id"])
+        mount = {"Type": "bind", "Source": str(tmp_path / "bound"), "Target": "/b",
+                 "BindOptions": {"NonRecursive": True}}
+        assert started(api, {"Mounts": [mount]}) == (True, [])
+    finally:
+        subprocess.run(["umount", at], check=True)
