@@ -33,6 +33,7 @@ bool buf_reserve(struct buf *b, size_t n) {
         cap += cap / 2 + 64;
     b->data = xrealloc(b->data, cap);
     b->cap = cap;
+    b->data[b->len] = '\0'; /* a read into it may bring nothing */
     return true;
 }
 

@@ -4,7 +4,7 @@
 /*
  * A growing byte buffer with a maximum.
  *
- * Invariants: data[len] is always NUL once anything was appended; an append that would pass `max`
+ * Invariants: data[len] is always NUL where there is data; an append that would pass `max`
  * changes nothing and makes the buffer `failed`, so a run of appends needs one check at its end.
  * A zeroed struct buf is valid and has the default maximum.
  */

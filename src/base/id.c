@@ -42,7 +42,7 @@ void hex_encode(const void *bytes, size_t n, char *out) {
     out[2 * n] = '\0';
 }
 
-static int digit(char c) {
+int hex_value(char c) {
     if (c >= '0' && c <= '9')
         return c - '0';
     if (c >= 'a' && c <= 'f')
@@ -58,10 +58,10 @@ int hex_decode(const char *s, void *out, size_t n) {
     if (!s || strlen(s) != 2 * n)
         return -EINVAL;
     for (size_t i = 0; i < n; i++)
-        if (digit(s[2 * i]) < 0 || digit(s[2 * i + 1]) < 0)
+        if (hex_value(s[2 * i]) < 0 || hex_value(s[2 * i + 1]) < 0)
             return -EINVAL;
     for (size_t i = 0; i < n; i++)
-        b[i] = (unsigned char)(digit(s[2 * i]) << 4 | digit(s[2 * i + 1]));
+        b[i] = (unsigned char)(hex_value(s[2 * i]) << 4 | hex_value(s[2 * i + 1]));
     return 0;
 }
 

@@ -11,6 +11,8 @@
 
 void random_bytes(void *out, size_t n);
 uint64_t random_u64(void);
+/* The value of a hexadecimal digit of either case, or -1. */
+int hex_value(char c);
 /* 2 * n digits and a NUL. */
 void hex_encode(const void *bytes, size_t n, char *out);
 /* -EINVAL unless s holds exactly 2 * n lower- or upper-case digits. */

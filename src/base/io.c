@@ -81,6 +81,17 @@ int io_read_file_at(int dirfd, const char *path, struct buf *b) {
     return io_read_to_end(fd, b);
 }
 
+int io_open_dir(int dirfd, DIR **ret) {
+    auto_fd fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!d)
+        return -errno;
+    (void)take_fd(&fd); /* the stream's now */
+    *ret = d;
+    return 0;
+}
+
 int io_write_existing_at(int dirfd, const char *path, const char *text) {
     auto_fd fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     size_t n = strlen(text);

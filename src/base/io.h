@@ -2,6 +2,7 @@
 #pragma once
 
 /* Whole reads and writes on descriptors, and small files. All descriptors are close-on-exec. */
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -16,6 +17,8 @@ ssize_t io_read_full(int fd, void *p, size_t n);
 int io_read_to_end(int fd, struct buf *b);
 /* Appends a regular file's (or a kernel file's) content. dirfd may be AT_FDCWD. */
 int io_read_file_at(int dirfd, const char *path, struct buf *b);
+/* A stream over the directory dirfd (it may be O_PATH), of a position of its own. -errno. */
+int io_open_dir(int dirfd, DIR **ret);
 /* Writes an existing file (kernel files: cgroup, sysctl) with one write(). */
 int io_write_existing_at(int dirfd, const char *path, const char *text);
 /* Creates or replaces a file so that a reader sees the old or the new content: temporary file and
@@ -24,3 +27,9 @@ int io_replace_file_at(int dirfd, const char *path, const void *p, size_t n, mod
 /* mkdir -p. An existing directory is success. */
 int io_mkdir_all(const char *path, mode_t mode);
 int io_set_nonblock(int fd, bool on);
+
+static inline void cleanup_dir(DIR **d) {
+    if (*d)
+        (void)closedir(*d); /* only ever read */
+}
+#define auto_dir __attribute__((cleanup(cleanup_dir))) DIR

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/idmap.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -170,11 +170,15 @@ static bool is_held_by(const struct idmap *m, const char *name, const char *owne
 
 int idmap_pass_on(struct idmap *m, const char *owner, const char *heir, uint32_t base) {
     char name[32];
+    int r = 0;
 
+    if (flock(m->dir, LOCK_EX) < 0)
+        return -errno;
     snprintf(name, sizeof name, "%u", base);
-    if (!is_held_by(m, name, owner))
-        return 0;
-    return io_replace_file_at(m->dir, name, heir, strlen(heir), 0600);
+    if (is_held_by(m, name, owner))
+        r = io_replace_file_at(m->dir, name, heir, strlen(heir), 0600);
+    (void)flock(m->dir, LOCK_UN); /* cannot fail on a lock that is held */
+    return r;
 }
 
 void idmap_release(struct idmap *m, const char *owner, uint32_t base) {
@@ -185,25 +189,32 @@ void idmap_release(struct idmap *m, const char *owner, uint32_t base) {
         (void)unlinkat(m->dir, name, 0); /* at worst it is found stale later */
 }
 
+/* Under the lock: a file without an owner, or of a name that is no number, is what a writer has
+ * left who was killed over it. */
+static bool is_unfinished(const char *name, const char *owner) {
+    uint64_t base;
+
+    return str_empty(owner) || str_to_u64(name, &base) < 0 || base > UINT32_MAX;
+}
+
 void idmap_sweep(struct idmap *m, const char *prefix,
                  bool (*held)(void *arg, const char *owner, uint32_t base), void *arg) {
-    int copy = openat(m->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = copy < 0 ? NULL : fdopendir(copy);
+    auto_dir *d = NULL;
     struct dirent *de;
 
-    if (!d) {
-        fd_close(copy);
+    if (io_open_dir(m->dir, &d) < 0 || flock(m->dir, LOCK_EX) < 0)
         return; /* they are found stale later */
-    }
     while ((de = readdir(d))) {
         auto_buf owner = {.max = 4096};
-        uint64_t base;
 
-        if (str_to_u64(de->d_name, &base) < 0 || base > UINT32_MAX ||
-            io_read_file_at(m->dir, de->d_name, &owner) < 0 ||
-            !str_starts(buf_str(&owner), prefix) || held(arg, buf_str(&owner), (uint32_t)base))
+        if (str_eq(de->d_name, ".") || str_eq(de->d_name, "..") ||
+            io_read_file_at(m->dir, de->d_name, &owner) < 0)
+            continue;
+        if (!is_unfinished(de->d_name, buf_str(&owner)) &&
+            (!str_starts(buf_str(&owner), prefix) ||
+             held(arg, buf_str(&owner), (uint32_t)strtoul(de->d_name, NULL, 10))))
             continue;
         (void)unlinkat(m->dir, de->d_name, 0); /* gone meanwhile: fine */
     }
-    (void)closedir(d);
+    (void)flock(m->dir, LOCK_UN); /* cannot fail on a lock that is held */
 }

@@ -24,7 +24,8 @@ int idmap_lease(struct idmap *m, const char *owner, uint32_t *ret_base, struct e
  * becomes its own. Nothing happens to somebody else's lease. -errno: it is still the owner's. */
 int idmap_pass_on(struct idmap *m, const char *owner, const char *heir, uint32_t base);
 /* Removes the leases of owners below the directory `prefix` (with its slash) that `held` does not
- * know: their daemon died before it could. */
+ * know: their daemon died before it could. Also what a daemon has left that was killed in the
+ * middle of a lease. */
 void idmap_sweep(struct idmap *m, const char *prefix,
                  bool (*held)(void *arg, const char *owner, uint32_t base), void *arg);
 /* Releases what `owner` holds at base; somebody else's lease stays. */

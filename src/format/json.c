@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/id.h"
 
 /*
  * The parser builds json-c values, but reads the text itself: json-c's tokener takes NaN, leading
@@ -114,16 +115,6 @@ static void put_utf8(struct buf *b, unsigned c) {
         out[n++] = (char)(0x80 | (c & 0x3f));
     }
     buf_append(b, out, n);
-}
-
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 /* Four digits at s, or -1. */

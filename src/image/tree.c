@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/tree.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/id.h"
+#include "base/io.h"
 
 /* Entries in one directory: what bounds the memory of a listing. */
 #define TREE_NAMES_MAX (16u << 20)
@@ -38,20 +38,11 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void close_dir(DIR **d) {
-    if (*d)
-        closedir(*d);
-}
-
 int tree_list(int dirfd, char ***ret_names) {
-    /* A descriptor of its own: the caller's keeps its position. */
-    auto_fd copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (copy < 0)
-        return -errno;
-    __attribute__((cleanup(close_dir))) DIR *dir = fdopendir(copy);
-    if (!dir)
-        return -errno;
-    (void)take_fd(&copy);
+    auto_dir *dir = NULL;
+    int r = io_open_dir(dirfd, &dir);
+    if (r < 0)
+        return r;
     auto_strv names = NULL;
     size_t count = 0, cap = 0;
     for (;;) {

@@ -2,7 +2,6 @@
 #include "runtime/cgroup.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -294,8 +293,8 @@ static int add_pid(pid_t pid, void *arg) {
 
 static int pids_below(int fd, unsigned depth, struct pid_vector *v) {
     struct dirent *de;
-    int copy, r;
-    DIR *d;
+    auto_dir *d = NULL;
+    int r;
 
     r = cgroupfs_each_pid(fd, add_pid, v);
     /* A threaded group of v2 (-EOPNOTSUPP) has its processes in the domain above. */
@@ -303,20 +302,11 @@ static int pids_below(int fd, unsigned depth, struct pid_vector *v) {
         return r;
     if (depth > 64)
         return -ELOOP;
-    copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (copy < 0)
-        return -errno;
-    d = fdopendir(copy);
-    if (!d) {
-        r = -errno;
-        fd_close(copy);
-        return r;
-    }
-    r = 0;
+    r = io_open_dir(fd, &d);
     while (r == 0 && (de = readdir(d))) {
         if (de->d_type != DT_DIR || strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
             continue;
-        auto_fd sub = openat(copy, de->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        auto_fd sub = openat(fd, de->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
         if (sub < 0)
             continue; /* removed meanwhile */
@@ -324,7 +314,6 @@ static int pids_below(int fd, unsigned depth, struct pid_vector *v) {
         if (r == -ENOENT || r == -ENODEV)
             r = 0;
     }
-    (void)closedir(d);
     return r;
 }
 

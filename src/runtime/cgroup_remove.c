@@ -4,7 +4,6 @@
  * Removal of groups by directory, and OOM events: what the monitor needs. Knows no OCI types and
  * allocates nothing that lasts.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,27 +29,19 @@ static int kill_pid(pid_t pid, void *arg) {
 
 static void kill_below(int fd, unsigned depth) {
     struct dirent *de;
-    int copy;
-    DIR *d;
+    auto_dir *d = NULL;
 
     (void)cgroupfs_each_pid(fd, kill_pid, NULL); /* tried again until the removal succeeds */
-    copy = depth > 64 ? -1 : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (copy < 0)
+    if (depth > 64 || io_open_dir(fd, &d) < 0)
         return;
-    d = fdopendir(copy);
-    if (!d) {
-        fd_close(copy);
-        return;
-    }
     while ((de = readdir(d))) {
         if (de->d_type != DT_DIR || strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
             continue;
-        auto_fd sub = openat(copy, de->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        auto_fd sub = openat(fd, de->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
         if (sub >= 0)
             kill_below(sub, depth + 1);
     }
-    (void)closedir(d);
 }
 
 /* Kills what lives in any of the directories. Each step may fail (the directory is gone, the file

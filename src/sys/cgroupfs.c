@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sys/cgroupfs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -232,35 +231,28 @@ int cgroupfs_mkdirs(int dirfd, const char *rel, bool *ret_created) {
 
 /* Removes what is below fd; the depth is that of a tree which a container may have made. */
 static int rmdirs_below(int fd, unsigned depth) {
-    DIR *d;
+    auto_dir *d = NULL;
     struct dirent *de;
-    int r = 0, copy;
+    int r;
 
     if (depth > 64)
         return -ELOOP;
-    copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (copy < 0)
-        return -errno;
-    d = fdopendir(copy);
-    if (!d) {
-        r = -errno;
-        fd_close(copy);
+    r = io_open_dir(fd, &d);
+    if (r < 0)
         return r;
-    }
     while ((de = readdir(d))) {
         if (de->d_type != DT_DIR || strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
             continue;
-        if (unlinkat(copy, de->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
-            auto_fd sub = openat(copy, de->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (unlinkat(fd, de->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+            auto_fd sub = openat(fd, de->d_name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
             int x = sub < 0 ? -errno : rmdirs_below(sub, depth + 1);
 
-            if (x == 0 && unlinkat(copy, de->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+            if (x == 0 && unlinkat(fd, de->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
                 x = -errno;
             if (x < 0 && x != -ENOENT && r == 0)
                 r = x;
         }
     }
-    (void)closedir(d);
     return r;
 }
 

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/id.h"
 #include "base/str.h"
 
 /* ---- characters ---------------------------------------------------------------------------------
@@ -26,16 +27,6 @@ static bool is_target_char(unsigned char c) {
     return c > 0x20 && c != 0x7f && c != '#';
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 bool http1_is_token(const char *s) {
     if (str_empty(s))
         return false;
@@ -53,7 +44,7 @@ int http1_unescape(char *s, bool plus_is_blank) {
         char c = *s;
 
         if (c == '%') {
-            int high = hex_digit(s[1]), low = high < 0 ? -1 : hex_digit(s[2]);
+            int high = hex_value(s[1]), low = high < 0 ? -1 : hex_value(s[2]);
 
             if (low < 0 || (high == 0 && low == 0))
                 return -EINVAL;
@@ -373,7 +364,7 @@ void http1_chunked_init(struct http1_chunked *c) {
 }
 
 static int chunk_size_char(struct http1_chunked *c, char ch) {
-    int digit = hex_digit(ch);
+    int digit = hex_value(ch);
 
     if (digit >= 0) {
         if (c->digits >= 15) /* leaves room for sums */

@@ -5,9 +5,12 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <fcntl.h>
 
 #include <cmocka.h>
 
@@ -118,6 +121,44 @@ static void test_two_daemons_share_the_host(void **state) {
     idmap_close(other);
 }
 
+static bool nobody_holds(void *arg, const char *owner, uint32_t base) {
+    return false;
+}
+
+static bool all_hold(void *arg, const char *owner, uint32_t base) {
+    return true;
+}
+
+static void write_file(struct fixture *f, const char *name, const char *text) {
+    auto_free char *path = xasprintf("%s/%s", f->leases, name);
+
+    assert_int_equal(io_replace_file_at(AT_FDCWD, path, text, strlen(text), 0600), 0);
+}
+
+static bool exists(struct fixture *f, const char *name) {
+    auto_free char *path = xasprintf("%s/%s", f->leases, name);
+
+    return access(path, F_OK) == 0;
+}
+
+static void test_sweep(void **state) {
+    struct fixture *f = *state;
+    auto_free char *prefix = xasprintf("%s/", f->dir);
+    uint32_t base = lease(f->map, f->first);
+
+    write_file(f, "536870912", "/somebody/elses");
+    write_file(f, "536936448", "");            /* killed before the owner was written */
+    write_file(f, "536936448.0123abcd", "/x"); /* killed before the rename */
+    idmap_sweep(f->map, prefix, all_hold, NULL);
+    assert_owner(f, base, f->first);
+    assert_true(exists(f, "536870912"));
+    assert_false(exists(f, "536936448"));
+    assert_false(exists(f, "536936448.0123abcd"));
+    idmap_sweep(f->map, prefix, nobody_holds, NULL);
+    assert_owner(f, base, "");
+    assert_true(exists(f, "536870912"));
+}
+
 static void test_a_lease_ends_with_its_owner(void **state) {
     struct fixture *f = *state;
     struct idmap *later;
@@ -184,6 +225,7 @@ int main(void) {
         TEST(test_a_released_range_rests),
         TEST(test_only_the_owner_releases),
         TEST(test_two_daemons_share_the_host),
+        TEST(test_sweep),
         TEST(test_a_lease_ends_with_its_owner),
         TEST(test_processes_at_once),
         cmocka_unit_test(test_open_without_a_place),
