@@ -121,7 +121,7 @@ static void kill_container(struct api_call *c) {
     struct container *x;
 
     /* As dockerd: a wrong signal is told before a wrong name, and without a prefix. */
-    if (!str_empty(signal) && signal_parse(signal) < 0) {
+    if (!str_empty(signal) && signal_parse(signal) < 0 && !signal_is_number(signal)) {
         call_errorf(c, ERR_INVALID, "Invalid signal: %s", signal);
         return;
     }

@@ -132,6 +132,8 @@ static int make_config(struct api_call *c, struct container *x, char **ret, stru
     field_init(&container_config_table, &config);
     if (body)
         r = field_parse(&container_config_table, body, &config, "", e);
+    else
+        config.env = strv_dup(x->rec.config.env); /* the changes come after it */
     if (r == 0)
         r = config_apply_changes(changes, &config, e);
     if (r == 0) {

@@ -119,8 +119,13 @@ static void emit_mounts(const struct container *c, struct jw *w) {
 
 static void emit(const struct container *c, const struct show_size *size, struct jw *w) {
     auto_free char *dir = container_dir(c), *name = xasprintf("/%s", c->rec.name);
-    auto_free char *resolv = xasprintf("%s/resolv.conf", dir);
-    auto_free char *hostname = xasprintf("%s/hostname", dir), *hosts = xasprintf("%s/hosts", dir);
+    /* Of the container whose network this one shares, as long as it is there. */
+    const char *joined = mode_container(c->rec.host.network_mode);
+    struct container *owner = joined ? container_find(c->engine, joined, NULL) : NULL;
+    auto_free char *files = owner ? container_dir(owner) : xstrdup(dir);
+    auto_free char *resolv = xasprintf("%s/resolv.conf", files);
+    auto_free char *hostname = xasprintf("%s/hostname", files);
+    auto_free char *hosts = xasprintf("%s/hosts", files);
     auto_free char *log = container_log_path(c);
     auto_strv execs = exec_ids(c);
     bool started = c->rec.has_been_started || !str_empty(c->rec.error); /* the files were made */

@@ -228,7 +228,12 @@ static int attach_options(struct api_call *c, struct container *x, struct attach
         a->flags |= MON_ATTACH_STDOUT;
     if (call_query_bool(c, "stderr", false))
         a->flags |= MON_ATTACH_STDERR;
-    return detach_keys_parse(call_query(c, "detachKeys"), a->keys, &a->keys_len, e);
+    if (detach_keys_parse(call_query(c, "detachKeys"), a->keys, &a->keys_len, e) < 0) {
+        /* exec has other words for it */
+        return err_set(e, ERR_INVALID, "Invalid detach keys (%s) provided",
+                       call_query(c, "detachKeys"));
+    }
+    return 0;
 }
 
 void containers_attach(struct api_call *c) {

@@ -226,12 +226,12 @@ static void emit_config(struct jw *w, const char *key, const struct container_co
 
     jw_key(w, key);
     if (config) {
-        field_emit(&container_config_table, config, w);
+        field_emit(&image_exec_config_table, config, w);
         return;
     }
-    field_init(&container_config_table, &empty);
-    field_emit(&container_config_table, &empty, w);
-    field_done(&container_config_table, &empty);
+    field_init(&image_exec_config_table, &empty);
+    field_emit(&image_exec_config_table, &empty, w);
+    field_done(&image_exec_config_table, &empty);
 }
 
 static void inspect(struct api_call *c) {

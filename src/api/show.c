@@ -38,7 +38,7 @@ void show_networks(const struct container *c, struct jw *w) {
     jw_object(w);
     if (name) {
         field_init(&endpoint_settings_table, &ep);
-        if (c->rec.has_been_started)
+        if (c->rec.has_been_started || !str_empty(c->rec.error))
             show_network_id(c->engine, name, id);
         str_set(&ep.network_id, id);
         str_set(&ep.endpoint_id, net->endpoint_id);

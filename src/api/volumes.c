@@ -130,10 +130,6 @@ static void create(struct api_call *c) {
         if (jsn_get(parsed, "ClusterVolumeSpec"))
             (void)err_set(&e, ERR_UNAVAILABLE, /* sets, cannot fail */
                           "volume create: cluster volumes need a swarm");
-        else if (options.count > 0)
-            (void)err_set(&e, ERR_INVALID, /* sets, cannot fail */
-                          "create %s: the option \"%s\" of the local driver is not supported yet",
-                          str_or_empty(vc.name), options.entries[0].key);
         else
             (void)volume_create(c->engine->volumes, &vc, &v, &created, &e); /* v tells */
     }

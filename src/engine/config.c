@@ -241,6 +241,12 @@ int signal_parse(const char *s) {
     return realtime_signal(s);
 }
 
+bool signal_is_number(const char *s) {
+    uint64_t n;
+
+    return str_to_u64(s, &n) == 0 && n > 0;
+}
+
 /* ---- checks -------------------------------------------------------------------------------- */
 static int check_health(const struct health_config *h, struct err *e) {
     const struct {

@@ -84,6 +84,8 @@ int restart_policy_validate(const struct restart_policy *p, struct err *e);
 
 /* "SIGTERM", "term", "15", "RTMIN+3" -> number. -EINVAL. */
 int signal_parse(const char *s);
+/* "99": a number, whether or not there is such a signal. Docker has words of its own for those. */
+bool signal_is_number(const char *s);
 /* "0-3,5" -> ascending bits; -EINVAL for the format, -ERANGE when a number passes 8191. */
 #define CPUSET_MAX 8192
 struct cpuset {

@@ -357,6 +357,14 @@ static int check(struct engine *eng, struct create_body *body, const char *name,
     int r;
 
     host_facts_detect(&facts);
+    if (str_empty(body->config.image)) { /* as dockerd: what is to run is asked for first */
+        auto_free char *path = NULL;
+        auto_strv args = NULL;
+
+        r = container_config_command(&body->config, &path, &args, e);
+        if (r < 0)
+            return r;
+    }
     image = image_find(eng->images, body->config.image, e);
     if (!image)
         return -ENOENT;

@@ -136,9 +136,6 @@ static void adapt_to_version(struct create_body *b, int minor) {
             str_set(&h->ipc_mode, "shareable");
         }
     }
-    if (minor < 41 && str_empty(h->cgroupns_mode)) {
-        str_set(&h->cgroupns_mode, "host");
-    }
     if (minor >= 42) {
         h->kernel_memory = 0;
     }
@@ -258,8 +255,39 @@ static int refuse(struct err *e, const char *what, const char *member, const cha
     return err_set(e, ERR_INVALID, "%s not supported yet: %s=%s", what, member, value);
 }
 
-/* A port with an empty or null list of bindings publishes nothing. */
-static int check_ports(const char *json, struct err *e) {
+/* "80" or "8000-8010", nothing else. */
+static bool port_range_is_valid(const char *text) {
+    auto_free char *first = xstrndup(text, strcspn(text, "-"));
+    const char *rest = text + strlen(first);
+    uint64_t from, to;
+
+    if (str_to_u64(first, &from) < 0 || from > UINT16_MAX) {
+        return false;
+    }
+    return !*rest || (str_to_u64(rest + 1, &to) == 0 && to <= UINT16_MAX && to >= from);
+}
+
+/* The ports of {"80/tcp": [{"HostPort": "8000-8010"}]}. */
+static int check_port_numbers(const char *port, struct json_object *list, struct err *e) {
+    auto_free char *inside = xstrndup(port, strcspn(port, "/"));
+
+    if (!port_range_is_valid(inside)) {
+        return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", inside);
+    }
+    for (size_t i = 0;
+         json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
+        const char *host = jsn_str(json_object_array_get_idx(list, i), "HostPort");
+
+        if (!str_empty(host) && !port_range_is_valid(host)) {
+            return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", host);
+        }
+    }
+    return 0;
+}
+
+/* A port with an empty or null list of bindings publishes nothing, and neither does one of the
+ * host's network: Docker discards those. */
+static int check_ports(const char *json, bool discarded, struct err *e) {
     auto_json *doc = NULL;
     int r;
 
@@ -276,6 +304,13 @@ static int check_ports(const char *json, struct err *e) {
                        "HostConfig.HostConfig.PortBindings of type nat.PortMap");
     }
     json_object_object_foreach(doc, port, list) {
+        r = check_port_numbers(port, list, e);
+        if (r < 0) {
+            return r;
+        }
+        if (discarded) {
+            continue;
+        }
         if (json_object_is_type(list, json_type_array) ? json_object_array_length(list) > 0
                                                        : list != NULL) {
             auto_free char *value = xasprintf(
@@ -289,8 +324,7 @@ static int check_ports(const char *json, struct err *e) {
 
 static int check_network(const struct create_body *b, struct err *e) {
     const struct host_config *h = &b->host;
-    bool host = mode_is_host(h->network_mode);
-    int r = host ? 0 : check_ports(h->port_bindings, e); /* host: Docker discards them */
+    int r = check_ports(h->port_bindings, mode_is_host(h->network_mode), e);
 
     if (r < 0) {
         return r;
@@ -351,10 +385,6 @@ static int check_mount_options(const struct mount_spec *m, struct err *e) {
     }
     if (!o) {
         return 0;
-    }
-    if (o->driver_config && o->driver_config->options.count) {
-        return refuse(e, "volume driver options are", "Mounts.VolumeOptions.DriverConfig.Options",
-                      o->driver_config->options.entries[0].key);
     }
     if (o->driver_config && !str_empty(o->driver_config->name) &&
         !str_eq(o->driver_config->name, "local")) {

@@ -54,9 +54,11 @@ static char *state_dir(const struct exec *x) {
                      x->id);
 }
 
-/* "sh -c echo hi": what events and top show of a command. */
+/* "sh -c echo hi", and "true ": the program, a blank, its arguments, as Docker's events have it. */
 static char *command_text(const struct exec *x) {
-    return strv_join(x->config.cmd, " ");
+    auto_free char *all = strv_join(x->config.cmd, " ");
+
+    return xasprintf("%s%s", all, strv_len(x->config.cmd) == 1 ? " " : "");
 }
 
 static void event(struct exec *x, const char *action, bool with_command, const char *exit_code) {

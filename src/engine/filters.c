@@ -80,8 +80,10 @@ int filters_parse(const char *json, const char *const *allowed, struct filters *
         return 0;
     r = jsn_parse(json, strlen(json), &parsed, e);
     o = parsed;
-    if (r < 0)
-        return bad_format(e, json);
+    if (r < 0) {
+        err_wrap(e, "invalid filter");
+        return r;
+    }
     if (!json_object_is_type(o, json_type_object))
         return bad_format(e, json);
     json_object_object_foreach(o, key, value) {

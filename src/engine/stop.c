@@ -277,7 +277,10 @@ void container_kill(struct container *c, const char *signal, container_done *don
     if (sig < 0) {
         struct err e = ERR_INIT;
 
-        (void)err_set(&e, ERR_INVALID, "Invalid signal: %s", signal); /* sets, cannot fail */
+        (void)err_set(&e, ERR_INVALID, /* sets, cannot fail */
+                      signal_is_number(signal) ? "The linux daemon does not support signal %s"
+                                               : "Invalid signal: %s",
+                      signal);
         done(arg, &e);
         err_done(&e);
         return;

@@ -512,6 +512,8 @@ static int snapshot_name(struct image_store *s, const char *name, struct image_b
             return r < 0 ? r : 0;
     }
     i = image_find(s, name, e);
+    if (!i && e && e->class == ERR_NOT_FOUND)
+        (void)no_such_image(name, e); /* as it was asked for */
     return i ? snapshot_ref(s, i, NULL, b, e) : -ENOENT;
 }
 

@@ -63,13 +63,24 @@ static int make_one(struct init *b, struct rt_mount *m) {
     return new_instance(m, "tmpfs", mode);
 }
 
+/* As mount(2) has them: the first four attributes have the numbers of its flags. */
+static unsigned mount_flags(const struct rt_mount *m) {
+    return (unsigned)(m->options.set & (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                                        MOUNT_ATTR_NOEXEC));
+}
+
 int init_mounts_make(struct init *b, struct err *e) {
     for (size_t i = 0; i < b->s->mounts.count; i++) {
         struct rt_mount *m = &b->s->mounts.items[i];
         int r = make_one(b, m);
-        if (r < 0)
-            return err_sys(e, r, "error mounting \"%s\" to rootfs at \"%s\": new %s",
-                           str_or_empty(m->spec->source), m->destination, m->spec->type);
+        if (r < 0) {
+            const char *source = str_or_empty(m->spec->source);
+            auto_free char *data = strv_join(m->options.data, ",");
+            return err_sys(e, r,
+                           "error mounting \"%s\" to rootfs at \"%s\": mount %s:%s, flags: 0x%x, "
+                           "data: %s",
+                           source, m->destination, source, m->destination, mount_flags(m), data);
+        }
     }
     return 0;
 }

@@ -107,7 +107,7 @@ int init_sysctls(struct init *b, struct err *e) {
         auto_free char *path = sysctl_path(entry->key);
         int r = write_sysctl(b, path, entry->value);
         if (r < 0)
-            return err_sys(e, r, "error setting sysctl %s: open /proc/sys/%s", entry->key, path);
+            return err_sys(e, r, "open /proc/sys/%s", path);
     }
     return 0;
 }

@@ -184,6 +184,23 @@ int volume_name_check(const char *name, struct err *e) {
     return 0;
 }
 
+/* Docker's words for what is wrong with them; none that is right is there yet. */
+static int check_options(const struct strmap *options, struct err *e) {
+    if (!options || !options->count)
+        return 0;
+    strmap_for_each(o, options) {
+        if (!str_eq(o->key, "type") && !str_eq(o->key, "device") && !str_eq(o->key, "o") &&
+            !str_eq(o->key, "size"))
+            return err_set(e, ERR_INVALID, "invalid option: \"%s\"", o->key);
+    }
+    if (strmap_get(options, "type") && !strmap_get(options, "device"))
+        return err_set(e, ERR_INVALID, "missing required option: \"device\"");
+    if (strmap_get(options, "device") && !strmap_get(options, "type"))
+        return err_set(e, ERR_INVALID, "missing required option: \"type\"");
+    return err_set(e, ERR_INVALID, "the option \"%s\" of the local driver is not supported yet",
+                   options->entries[0].key);
+}
+
 /* ---- life ----------------------------------------------------------------------------------- */
 
 static int check_create(const struct volume_create *c, const char *name, struct err *e) {
@@ -194,10 +211,10 @@ static int check_create(const struct volume_create *c, const char *name, struct 
     int r = volume_name_check(name, e);
     if (r < 0)
         return r;
-    if (c->options && c->options->count)
-        return err_set(e, ERR_INVALID, "create %s: invalid option: \"%s\"", name,
-                       c->options->entries[0].key);
-    return 0;
+    r = check_options(c->options, e);
+    if (r < 0)
+        err_wrap(e, "create %s", name);
+    return r;
 }
 
 int volume_create(struct volume_store *s, const struct volume_create *c, struct volume **ret,

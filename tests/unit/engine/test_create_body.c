@@ -339,19 +339,21 @@ static void test_unsupported(void **state) {
          "invalid IPv4 address: x"},
         {C("\"NetworkingConfig\":{\"EndpointsConfig\":{\"bridge\":{\"IPAMConfig\":{"
            "\"IPv4Address\":\"1.2.3.4\"}}}}"),
-         "invalid endpoint settings: user specified IP address is supported on user defined "
-         "networks only"},
+         "user specified IP address is supported on user defined networks only"},
         {H("\"StorageOpt\":{}"), NULL},
         {H("\"StorageOpt\":{\"size\":\"10G\"}"), "--storage-opt is supported only for overlay over "
                                                  "xfs with 'pquota' mount option"},
         {H("\"StorageOpt\":{\"foo\":\"10G\"}"), "Unknown option foo"},
         {H("\"VolumeDriver\":\"local\""), NULL},
+        {H("\"PortBindings\":{\"bad\":[]}"), "invalid port specification: \"bad\""},
+        {H("\"PortBindings\":{\"70000/udp\":[]}"), "invalid port specification: \"70000\""},
+        {H("\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"9-8\"}]}"),
+         "invalid port specification: \"9-8\""},
+        {H("\"NetworkMode\":\"host\",\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"8000-8010\"}]}"),
+         NULL},
+        {H("\"VolumeDriver\":\"x\",\"Binds\":[\"/a:/b\",\"v:/c\"]"),
+         "create v: error looking up volume plugin x: plugin \"x\" not found"},
         {H("\"VolumeDriver\":\"x\""), "error looking up volume plugin x: plugin \"x\" not found"},
-        {H("\"Mounts\":[{\"Type\":\"volume\",\"Source\":\"v1\",\"Target\":\"/"
-           "x\",\"VolumeOptions\":{"
-           "\"DriverConfig\":{\"Options\":{\"type\":\"nfs\"}}}}]"),
-         "volume driver options are not supported yet: "
-         "Mounts.VolumeOptions.DriverConfig.Options=type"},
         {H("\"DeviceRequests\":[]"), NULL},
         {H("\"DeviceRequests\":[{\"Driver\":\"\",\"Capabilities\":[[\"gpu\"]]}]"),
          "could not select device driver \"\" with capabilities: [[gpu]]"},
@@ -570,6 +572,10 @@ static void test_userns_facts(void **state) {
          "The container uses the host's user namespace: this kernel cannot map the ids of image "
          "layers (Linux 5.19)"},
         {{.kernel_can = true, .daemon_off = true}, USERNS_HOST, NULL},
+        {{.kernel_can = true, .unmappable_root = "/var/lib/x", .unmappable_bind = "/nfs"},
+         USERNS_FALLBACK,
+         "The container uses the host's user namespace: the file system of the image layers in "
+         "/var/lib/x cannot be mapped"},
         {{.kernel_can = true, .unmappable_bind = "/nfs"},
          USERNS_FALLBACK,
          "The container uses the host's user namespace: the file system of /nfs cannot be mapped"},
