@@ -265,6 +265,8 @@ static void emit_security(const struct engine *eng, struct jw *w) {
                                                                  : "name=seccomp,profile=default");
     if (has_userns(eng))
         jw_str(w, "name=userns");
+    if (eng->cgroups->version == 2) /* private by default there */
+        jw_str(w, "name=cgroupns");
     if (eng->options.no_new_privileges)
         jw_str(w, "name=no-new-privileges");
     jw_end_array(w);

@@ -294,8 +294,8 @@ void host_config_set_defaults(struct host_config *h, const struct host_defaults 
         h->shm_size = d->shm_size ? d->shm_size : SHM_DEFAULT;
     }
     default_str(&h->ipc_mode, d->ipc_mode ? d->ipc_mode : "private");
-    /* A privileged container manages cgroups of the host: Docker keeps it in the host's view. */
-    default_str(&h->cgroupns_mode, d->cgroup_v2 && !h->privileged ? "private" : "host");
+    /* For privileged containers and for old clients too. */
+    default_str(&h->cgroupns_mode, d->cgroup_v2 ? "private" : "host");
     if (h->oom_kill_disable < 0) {
         h->oom_kill_disable = 0;
     }

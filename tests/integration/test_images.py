@@ -325,3 +325,21 @@ def test_sdk(sdk):
     assert image.tag("sdk-tag", "1")
     assert any("busybox:latest" in i.tags for i in sdk.images.list())
     sdk.images.remove("sdk-tag:1")
+
+
+@pytest.mark.limit(180)
+def test_many_layers(api):
+    """Before Linux 6.15 the names of all layers have to fit into one page."""
+    layers = [images.busybox_layer()] + [
+        images.Layer().add("l/%d" % n, data=b"%d" % n).add("top", data=b"%d" % n).bytes()
+        for n in range(123)]
+    answer = load(api, images.archive([(("deep:1",), layers, {})]))
+    assert answer.status == 200 and not [l for l in answer.lines if "error" in l], answer.body
+    cid = api.create("deep:1", ["sh", "-c", "ls l | wc -l; cat top; echo; echo own > top"])
+    with tarfile.open(fileobj=io.BytesIO(api.ok("GET", "/containers/%s/export" % cid).body)) as tar:
+        assert tar.extractfile("top").read() == b"122" # not started yet
+    api.start(cid)
+    assert api.wait(cid) == 0 and api.logs(cid) == b"123\n122\n"
+    assert api.get("/containers/%s/changes" % cid) == [{"Path": "/top", "Kind": 0}]
+    api.ok("POST", "/commit", {}, container=cid, repo="deep", tag="2")
+    assert api.output(["cat", "top"], image="deep:2") == (0, "own\n")

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from harness.api import Api
+
 DEFAULT_CAPS = "00000000a80425fb"
 MASKED = ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug"]
 MASKED_DIRS = ["/proc/acpi", "/proc/scsi", "/sys/firmware"]
@@ -189,6 +191,21 @@ def test_shared_namespaces_share_the_ids(api):
     second = api.run(["sleep", "1000"], host={"NetworkMode": "container:first", "PidMode": "container:first"})
     ns = [os.readlink("/proc/%d/ns/user" % api.inspect(c)["State"]["Pid"]) for c in (first, second)]
     assert ns[0] == ns[1]
+
+
+@pytest.mark.parametrize("host", [{}, {"Privileged": True}], ids=["default", "privileged"])
+@pytest.mark.parametrize("version", ["v1.40", "v1.41"])
+def test_cgroup_namespace(daemon, host, version):
+    """Private where the hierarchy is unified, whoever asks; the host's elsewhere."""
+    unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    api = Api(daemon.socket, version)
+    cid = api.run(["sleep", "1000"], host=dict(host))
+    pid = api.inspect(cid)["State"]["Pid"]
+    own = os.readlink("/proc/self/ns/cgroup") != os.readlink("/proc/%d/ns/cgroup" % pid)
+    assert own == unified
+    if unified:
+        assert api.exec(cid, ["cat", "/proc/self/cgroup"]) == (0, "0::/\n")
+    assert ("name=cgroupns" in api.get("/info")["SecurityOptions"]) == unified
 
 
 def test_masked_paths_in_inspect(api):
