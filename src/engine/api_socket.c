@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "engine/container.h"
 #include "engine/idmap.h"
 #include "engine/userns.h"
@@ -60,41 +62,53 @@ static char *label_of(const struct container *c) {
 
 int api_socket_replace(struct container *c, struct oci_spec *spec, struct err *e) {
     auto_free char *state_dir = container_state_dir(c);
-    auto_free char *path = xasprintf("%s/" SOCKET_NAME, state_dir), *label = label_of(c);
-    bool served = false;
+    auto_free char *path = xasprintf("%s/" SOCKET_NAME, state_dir);
 
     if (!c->rec.idmap_base || !c->engine->server)
         return 0;
     for (size_t i = 0; i < spec->mounts.count; i++) {
         struct oci_mount *m = field_array_at(&spec->mounts, struct oci_mount, i);
-        struct http_listener_options o = {.label = label};
         gid_t group;
-        int fd = -1, r = 0;
+        int r;
 
         if (str_empty(m->source) || *m->source != '/' ||
             !is_our_socket(c->engine, m->source, &group))
             continue;
-        if (!served) {
+        if (c->api_fd < 0) {
             /* The runtime maps owners of what it binds wherever the file system lets it: root there
              * is the container's. Elsewhere the bind shows the owner as it is. */
             uid_t base = userns_path_can(state_dir) ? 0 : (uid_t)c->rec.idmap_base;
 
             /* The group is the number that our socket has: `--group-add` names it, and users of
              * group 0, whom images have many, do not get in by that. */
-            r = open_socket(state_dir, base, base + (group < IDMAP_SIZE ? group : 0), &fd);
-            if (r == 0)
-                r = http_server_listen(c->engine->server, fd, &o);
+            r = open_socket(state_dir, base, base + (group < IDMAP_SIZE ? group : 0), &c->api_fd);
             if (r < 0)
                 return err_sys(e, r, "cannot make an API socket for container %s", c->rec.id);
-            served = true;
         }
         str_set(&m->source, path);
     }
     return 0;
 }
 
+void api_socket_serve(struct container *c) {
+    auto_free char *label = label_of(c);
+    struct http_listener_options o = {.label = label};
+    int r;
+
+    if (c->api_fd < 0)
+        return;
+    r = http_server_listen(c->engine->server, c->api_fd, &o);
+    c->api_fd = -1; /* the server's now, or closed */
+    if (r < 0)
+        log_error("the API socket of a container cannot be served", "container", c->rec.id, "error",
+                  strerror(-r));
+}
+
 void api_socket_close(struct container *c) {
     auto_free char *label = label_of(c);
+
+    fd_close(c->api_fd);
+    c->api_fd = -1;
 
     if (c->engine->server)
         http_server_unlisten(c->engine->server, label);

@@ -88,6 +88,7 @@ struct container *container_new(struct engine *eng) {
 
     c->engine = eng;
     c->pidfd = -1;
+    c->api_fd = -1;
     list_init(&c->waiters);
     list_init(&c->pending);
     list_init(&c->transitions);
@@ -108,6 +109,7 @@ void container_free(struct container *c) {
     loop_timer_free(c->compress_timer);
     monitor_link_free(c->link);
     fd_close(c->pidfd);
+    fd_close(c->api_fd);
     field_done(&container_record_table, &c->rec);
     free(c);
 }

@@ -300,6 +300,7 @@ static void on_started(void *arg, const struct monitor_started *s) {
     c->rec.exit_code = 0;
     c->rec.started_ns = clock_real_ns();
     str_set(&c->rec.error, NULL);
+    api_socket_serve(c);
     container_save(c, NULL, NULL);
     container_volume_events(c, "mount");
     container_event(c, "start", NULL);

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -279,6 +280,21 @@ static int swap(const char *a, const char *b) {
         }
 }
 
+/* ---- get: what the engine's API says, asked in the first moments of a container -------------- */
+static int get(const char *path) {
+    struct sockaddr_un sa = {.sun_family = AF_UNIX, .sun_path = "/var/run/docker.sock"};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char host[65] = "", data[4096];
+    ssize_t n;
+    if (gethostname(host, sizeof(host) - 1) < 0 ||
+        connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+        return printf("error %s\n", strerrorname_np(errno)) > 0;
+    dprintf(fd, "GET %s%s/json HTTP/1.0\r\n\r\n", path, host);
+    while ((n = read(fd, data, sizeof(data))) > 0)
+        fwrite(data, 1, (size_t)n, stdout);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     setvbuf(stdout, NULL, _IOFBF, 65536);
@@ -296,6 +312,8 @@ int main(int argc, char **argv) {
         overwrite();
     if (!strcmp(what, "swap") && argc == 4)
         return swap(argv[2], argv[3]);
+    if (!strcmp(what, "get") && argc == 3)
+        return get(argv[2]);
     if (!strcmp(what, "sleep"))
         return pause();
     if (!strcmp(what, "ids"))

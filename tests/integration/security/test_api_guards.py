@@ -201,9 +201,6 @@ def test_monitor_sockets(daemon, api):
 
 
 # ---- the API inside a container -----------------------------------------------------------------------------------
-PING = ("printf 'GET /_ping HTTP/1.0\\r\\n\\r\\n' | nc local:/var/run/docker.sock")
-
-
 def test_socket_of_a_container(daemon, api, probe_image):
     """The engine's socket bound into a mapped container works for its root, and for nobody else there."""
     cid = api.run(["sleep", "1000"], image=probe_image, host={"Binds": [daemon.socket + ":/var/run/docker.sock"]})
@@ -221,6 +218,17 @@ def test_socket_of_a_container(daemon, api, probe_image):
     assert os.stat(daemon.socket).st_uid == 0
     api.remove(cid)
     assert os.path.exists(daemon.socket) and api.request("GET", "/_ping").status == 200
+
+
+def test_container_sees_itself_at_once(daemon, api, probe_image):
+    """What a container asks in its first moments waits until its start is recorded."""
+    for _ in range(20):
+        cid = api.create(probe_image, ["/probe", "get", "/containers/"], host={"Binds": [daemon.socket + ":/var/run/docker.sock"]})
+        api.start(cid)
+        api.wait(cid)
+        out = api.logs(cid).decode()
+        assert '"Status":"running"' in out and '"Id":"%s"' % cid in out
+        api.remove(cid)
 
 
 def test_socket_ends_with_its_container(daemon, api, probe_image):
