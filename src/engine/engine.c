@@ -261,9 +261,25 @@ static void free_container(void *arg) {
     container_free(arg);
 }
 
+/* A clean end that leaves no container running. */
+static bool is_idle_end(const struct engine *eng) {
+    if (!eng->stopping)
+        return false;
+    map_for_each (it, &eng->containers) {
+        const struct container *c = it->value;
+
+        if (c->rec.running || c->starting)
+            return false;
+    }
+    return true;
+}
+
 void engine_close(struct engine *eng) {
+    bool idle;
+
     if (!eng)
         return;
+    idle = eng->network && is_idle_end(eng);
     /* What has been written is still told to those who wait for it. */
     while (eng->store && store_settle(eng->store))
         loop_drain(eng->loop);
@@ -282,6 +298,8 @@ void engine_close(struct engine *eng) {
     loop_timer_free(eng->network_pause);
     spawner_link_free(eng->spawner);
     events_free(eng->events);
+    if (idle)
+        network_withdraw(eng->network);
     network_close(eng->network);
     idmap_close(eng->idmap);
     volume_store_free(eng->volumes);

@@ -225,12 +225,9 @@ void network_close(struct network *n) {
     free(n);
 }
 
-void network_remove(struct network *n) {
-    if (!n->bridge)
-        return;
+void network_withdraw(struct network *n) {
     if (n->nft)
         (void)nft_delete(n->nft, n->table); /* nothing is left to do about it */
-    (void)link_del(n->nl, n->bridge);
 }
 
 /* ---- endpoints ---------------------------------------------------------------------------------

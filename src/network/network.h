@@ -28,8 +28,9 @@ struct network;
 int network_open(const struct network_options *o, struct network **ret, struct err *e);
 /* Forgets; the bridge stays for the containers that run on. */
 void network_close(struct network *n);
-/* Removes bridge and table: when the daemon ends without containers (tests, private roots). */
-void network_remove(struct network *n);
+/* When the daemon ends without containers: takes the rules away, which are for nobody then. The
+ * bridge stays with its address, as Docker's: services and firewalls of the host refer to it. */
+void network_withdraw(struct network *n);
 
 struct network_endpoint {
     char *host_if; /* "veth" and 7 hex digits */

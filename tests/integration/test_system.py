@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """/_ping, /version, /info, version prefixes, and what is not there."""
+import os
+import re
+
 import pytest
 
+from harness import leaks
 from harness.api import Api
 
 
@@ -18,7 +22,12 @@ def test_ping(daemon, method, version):
 def test_version(api):
     v = api.get("/version")
     assert v["ApiVersion"] == "1.51" and v["MinAPIVersion"] == "1.24"
-    assert v["Os"] == "linux" and v["KernelVersion"] and v["Version"]
+    assert v["Os"] == "linux" and v["KernelVersion"]
+    # what clients take apart: three numbers, no leading zeros, not below what they ask for
+    assert re.fullmatch(r"[1-9]\d*(\.(0|[1-9]\d*)){2}", v["Version"])
+    assert tuple(map(int, v["Version"].split("."))) >= (18, 9, 0)
+    assert [c["Version"] for c in v["Components"] if c["Name"] == "Engine"] == [v["Version"]]
+    assert api.get("/info")["ServerVersion"] == v["Version"]
     assert [c["Name"] for c in v["Components"]][0] == "Engine"
 
 
@@ -109,6 +118,32 @@ def test_two_daemons_side_by_side(daemon, new_daemon):
     other.api.create(name="same")
     assert len(other.api.get("/containers/json", all=1)) == 1
     assert other.api.get("/info")["ID"] != daemon.api.get("/info")["ID"]
+
+
+def has_table(daemon):
+    return any(t.split()[-1] == daemon.table for t in leaks.tables())
+
+
+def test_what_the_end_takes_away(new_daemon):
+    """Rules go with the last container; the bridge stays for what the host has on it."""
+    d = new_daemon("--live-restore")
+    if not leaks.tables():
+        pytest.skip("no nft program to look at tables with")
+    bridge = "/sys/class/net/" + d.bridge
+    assert has_table(d) and os.path.exists(bridge)
+    cid = d.api.run(["sleep", "1000"], host={"NetworkMode": "bridge"})
+    d.terminate()
+    assert has_table(d), "of a container that runs on"
+    d.start()
+    d.api.remove(cid)
+    d.terminate()
+    assert not has_table(d) and os.path.exists(bridge)
+    d.start()
+    assert has_table(d)
+    gateway = d.api.get("/networks/bridge")["IPAM"]["Config"][0]["Gateway"]
+    assert d.api.output(["ping", "-c", "1", gateway], host={"NetworkMode": "bridge"})[0] == 0
+    d.kill9()
+    assert has_table(d)
 
 
 def test_sigterm_ends_with_status_0(new_daemon):
