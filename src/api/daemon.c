@@ -32,6 +32,7 @@ struct daemon {
     struct ssl_ctx_st *tls;
     char **socket_paths; /* to be unlinked */
     unsigned stop_signals;
+    bool ended; /* the loop has: signals find nothing to do */
 };
 
 /* ---- helper programs ---------------------------------------------------------------------------
@@ -172,7 +173,7 @@ static void on_stop_signal(void *arg, int sig) {
         loop_stop(d->loop);
         return;
     }
-    if (d->stop_signals > 1)
+    if (d->stop_signals > 1 || d->ended)
         return;
     log_info("processing signal", "signal", name);
     (void)sdnotify_send("STOPPING=1"); /* without a service manager nobody listens */
@@ -183,6 +184,8 @@ static void on_stop_signal(void *arg, int sig) {
 static void on_leave_signal(void *arg, int sig) {
     struct daemon *d = arg;
 
+    if (d->ended)
+        return;
     d->engine->options.live_restore = true;
     on_stop_signal(arg, sig);
 }
@@ -193,6 +196,8 @@ static void on_reload_signal(void *arg, int sig) {
     struct strmap attrs = {0};
 
     (void)sig;
+    if (d->ended)
+        return;
     if (daemon_options_reload(d->options, &e) < 0) {
         log_error("the configuration could not be reloaded", "error", err_msg(&e));
         return;
@@ -301,9 +306,7 @@ int daemon_run(struct daemon_options *o) {
     } else {
         log_error("failed to start daemon", "error", err_msg(&e));
     }
-    for (size_t i = 0; i < 4; i++)
-        if (signals[i])
-            loop_signal_free(signals[i]);
+    d.ended = true;
     if (d.engine)
         d.engine->server = NULL;
     http_server_free(d.server);
@@ -315,6 +318,10 @@ int daemon_run(struct daemon_options *o) {
     if (d.engine) /* last: who waits for the file to go may start the next daemon then */
         (void)unlink(o->pidfile); /* it may be gone */
     tls_server_free(d.tls);
+    /* Not before: one more signal must not cut the end short. */
+    for (size_t i = 0; i < 4; i++)
+        if (signals[i])
+            loop_signal_free(signals[i]);
     loop_free(d.loop);
     return r < 0 ? 1 : 0;
 }

@@ -97,6 +97,63 @@ def test_paused_containers_stay_paused(new_daemon):
     d.api.ok("POST", "/containers/%s/unpause" % cid)
 
 
+@pytest.mark.parametrize("dead", [False, True], ids=["daemon-lives", "daemon-is-dead"])
+def test_killed_monitor_of_a_paused_container(new_daemon, dead):
+    """Frozen processes end as well, and what is recorded is not paused."""
+    d = new_daemon()
+    cid = d.api.run(["sleep", "1000"])
+    pid = d.api.inspect(cid)["State"]["Pid"]
+    d.api.ok("POST", "/containers/%s/pause" % cid)
+    if dead:
+        d.kill9()
+    for monitor in d.monitors():
+        os.kill(monitor, signal.SIGKILL)
+    if dead:
+        d.start()
+    until(lambda: not d.api.inspect(cid)["State"]["Running"])
+    state = d.api.inspect(cid)["State"]
+    assert (state["Status"], state["Paused"], state["ExitCode"]) == ("exited", False, 137)
+    until(lambda: not os.path.exists("/proc/%d" % pid))
+    d.api.start(cid)
+    assert d.api.inspect(cid)["State"]["Status"] == "running"
+    assert d.api.exec(cid, ["true"])[0] == 0
+
+
+def test_paused_through_two_crashes_and_an_end(new_daemon):
+    """Paused stays paused over kill -9 and over an end that leaves containers; it can be stopped then."""
+    d = new_daemon()
+    cid = d.api.run(["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done"])
+    d.api.ok("POST", "/containers/%s/pause" % cid)
+    d.crash()
+    d.crash()
+    d.signal(signal.SIGUSR2)
+    assert d.terminate() == 0
+    d.start()
+    assert d.api.inspect(cid)["State"]["Status"] == "paused"
+    assert [c["State"] for c in d.api.get("/containers/json")] == ["paused"]
+    d.api.ok("POST", "/containers/%s/stop" % cid, t=10)
+    state = d.api.inspect(cid)["State"]
+    assert (state["Status"], state["Paused"], state["ExitCode"]) == ("exited", False, 7)
+
+
+@pytest.mark.parametrize("flags", [[], ["--live-restore"]])
+def test_end_while_containers_end(new_daemon, flags):
+    """SIGTERM meets exits that are being recorded: a clean end, and each exit status is kept."""
+    d = new_daemon(*flags)
+    rng = random.Random(1)
+    for _ in range(ROUNDS):
+        cids = [d.api.create(cmd=["sh", "-c", "sleep 0.%02d; exit 3" % rng.randrange(30)]) for _ in range(6)]
+        for cid in cids:
+            d.api.start(cid)
+        time.sleep(rng.random() * 0.3)
+        assert d.terminate() == 0
+        d.start()
+        for cid in cids:
+            code = d.api.wait(cid)
+            assert code == 3 or (code in (137, 143) and not flags)
+            d.api.remove(cid)
+
+
 def test_killed_monitor(new_daemon):
     """Nothing runs unmonitored."""
     d = new_daemon()
