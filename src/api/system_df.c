@@ -7,6 +7,7 @@
 #include "api/images.h"
 #include "api/show.h"
 #include "api/system.h"
+#include "api/volumes.h"
 #include "base/alloc.h"
 
 enum df_type { DF_CONTAINER = 1, DF_IMAGE = 2, DF_VOLUME = 4, DF_BUILD_CACHE = 8, DF_ALL = 15 };
@@ -148,17 +149,6 @@ static void add_volume(void *arg, struct volume *v) {
         (struct df_volume){.name = xstrdup(v->name), .path = xstrdup(v->mountpoint), .size = -1};
 }
 
-static void emit_map(struct jw *w, const char *key, const struct strmap *m) {
-    jw_key(w, key);
-    if (m->count == 0) {
-        jw_null(w);
-        return;
-    }
-    jw_object(w);
-    strmap_for_each(e, m) jw_kstr(w, e->key, e->value);
-    jw_end_object(w);
-}
-
 static void emit_volumes(const struct df *d, struct jw *w) {
     jw_array(w);
     for (size_t i = 0; i < d->n_volumes; i++) {
@@ -166,20 +156,7 @@ static void emit_volumes(const struct df *d, struct jw *w) {
 
         if (!v)
             continue; /* removed while the worker walked */
-        jw_object(w);
-        jw_kstr(w, "CreatedAt", v->created);
-        jw_kstr(w, "Driver", v->driver);
-        emit_map(w, "Labels", &v->labels);
-        jw_kstr(w, "Mountpoint", v->mountpoint);
-        jw_kstr(w, "Name", v->name);
-        emit_map(w, "Options", &v->options);
-        jw_kstr(w, "Scope", "local");
-        jw_key(w, "UsageData");
-        jw_object(w);
-        jw_kint(w, "RefCount", v->refs);
-        jw_kint(w, "Size", d->volumes[i].size);
-        jw_end_object(w);
-        jw_end_object(w);
+        volumes_emit(v, d->volumes[i].size, w);
     }
     jw_end_array(w);
 }

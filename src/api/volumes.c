@@ -4,22 +4,29 @@
 #include <string.h>
 
 #include "api/router.h"
+#include "api/volumes.h"
 #include "base/alloc.h"
 
-static void emit(const struct volume *v, int64_t size, struct jw *w) {
+/* None is Go's nil map. */
+static void emit_map(struct jw *w, const char *key, const struct strmap *m) {
+    jw_key(w, key);
+    if (m->count == 0) {
+        jw_null(w);
+        return;
+    }
+    jw_object(w);
+    strmap_for_each(e, m) jw_kstr(w, e->key, e->value);
+    jw_end_object(w);
+}
+
+void volumes_emit(const struct volume *v, int64_t size, struct jw *w) {
     jw_object(w);
     jw_kstr(w, "CreatedAt", v->created);
     jw_kstr(w, "Driver", v->driver);
-    jw_key(w, "Labels");
-    jw_object(w);
-    strmap_for_each(l, &v->labels) jw_kstr(w, l->key, l->value);
-    jw_end_object(w);
+    emit_map(w, "Labels", &v->labels);
     jw_kstr(w, "Mountpoint", v->mountpoint);
     jw_kstr(w, "Name", v->name);
-    jw_key(w, "Options");
-    jw_object(w);
-    strmap_for_each(o, &v->options) jw_kstr(w, o->key, o->value);
-    jw_end_object(w);
+    emit_map(w, "Options", &v->options);
     jw_kstr(w, "Scope", "local");
     if (size >= 0) {
         jw_key(w, "UsageData");
@@ -66,7 +73,7 @@ static void list_one(void *arg, struct volume *v) {
         !filters_labels(l->filters, "label", &v->labels) ||
         !filters_labels(l->filters, "label!", &v->labels) || !name_matches(l->filters, v->name))
         return;
-    emit(v, -1, l->w);
+    volumes_emit(v, -1, l->w);
 }
 
 static void list(struct api_call *c) {
@@ -108,7 +115,7 @@ static void answer(struct api_call *c, int status, const struct volume *v) {
     struct jw w;
 
     jw_init(&w, &b);
-    emit(v, -1, &w);
+    volumes_emit(v, -1, &w);
     call_json(c, status, &b);
 }
 

@@ -82,7 +82,7 @@ struct container {
     struct monitor_exit end; /* what is recorded when they are gone */
     bool committed;          /* the first database write is through */
     int pidfd;               /* of init while it runs, -1 otherwise */
-    int api_fd; /* its API socket until that is served, or -1 (api_socket.h) */
+    int api_fd;              /* its API socket until that is served, or -1 (api_socket.h) */
     struct monitor_link *link;
     struct list waiters;     /* struct container_wait */
     struct list pending;     /* struct pending_attach: clients before the start */
