@@ -383,6 +383,44 @@ static void emit_deletions(const struct image_deletions *d, struct engine *eng, 
     }
 }
 
+static bool is_platform(const struct image_config *i, struct json_object *p) {
+    const char *variant = jsn_str(p, "variant");
+
+    return str_eq(jsn_str(p, "os"), str_empty(i->os) ? "linux" : i->os) &&
+           str_eq(jsn_str(p, "architecture"), i->architecture) &&
+           (str_empty(variant) || str_eq(variant, i->variant));
+}
+
+/* `platforms`, each an OCI platform as JSON: an image has one here, which must be among them. */
+static int check_platforms(struct api_call *c, const char *name, struct err *e) {
+    const struct image *i = image_find(c->engine->images, name, NULL);
+    const char *parameter, *value, *other = NULL;
+
+    for (size_t n = 0; http_req_query_at(c->req, n, &parameter, &value); n++) {
+        auto_json *p = NULL;
+        int r;
+
+        if (!str_eq(parameter, "platforms"))
+            continue;
+        r = jsn_parse(value, strlen(value), &p, e);
+        if (r < 0)
+            return r;
+        if (!json_object_is_type(p, json_type_object) || str_empty(jsn_str(p, "os")) ||
+            str_empty(jsn_str(p, "architecture")))
+            return err_set(e, ERR_INVALID, "invalid platform: %s", value);
+        if (i && is_platform(&i->config, p))
+            return 0;
+        other = value;
+    }
+    if (!other || !i)
+        return 0; /* that there is no such image is told by the deletion */
+    return err_set(e, ERR_NOT_FOUND,
+                   "image with reference %s was found but its platform (%s/%s) is not among the "
+                   "given ones",
+                   name, str_empty(i->config.os) ? "linux" : i->config.os,
+                   str_or_empty(i->config.architecture));
+}
+
 static void remove_image(struct api_call *c) {
     struct image_in_use use = {check_use, c->engine};
     struct image_deletions d = {0};
@@ -390,6 +428,10 @@ static void remove_image(struct api_call *c) {
     auto_buf b = BUF_INIT;
     struct jw w;
 
+    if (check_platforms(c, call_param(c, 0), &e) < 0) {
+        call_error(c, &e);
+        return;
+    }
     if (image_delete(c->engine->images, call_param(c, 0), call_query_bool(c, "force", false),
                      call_query_bool(c, "noprune", false), &use, &d, &e) < 0) {
         call_error(c, &e);

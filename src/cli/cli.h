@@ -4,8 +4,9 @@
 /*
  * The command line client: one context, one table of commands.
  *
- * A command is one file with one const struct command; commands.c lists them by the names they are
- * called by. Flag parsing, usage, help and completion all read these tables.
+ * A command is one file, cmd_NAME.c, with one const struct command (inspect and prune: with one for
+ * each kind of object); commands.c lists them by the names they are called by. Flag parsing, usage,
+ * help and completion all read these tables.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/str.h"
 #include "cli/commands.h"
 #include "cli/create.h"
 #include "cli/output.h"
 #include "cli/session.h"
-#include "format/json.h"
 
 /* clang-format off */
 static const struct flag run_flags[] = {
@@ -22,29 +16,7 @@ static const struct flag run_flags[] = {
     {.name = "sig-proxy", .type = FLAG_BOOL, .usage = "Proxy received signals to the process", .shown = "true", .initial = "true"},
     {.name = NULL},
 };
-static const struct flag create_flags[] = {
-    CONTAINER_FLAGS("Pull image before creating (\"always\", \"|missing\", \"never\")"),
-    {.name = NULL},
-};
 /* clang-format on */
-
-/* docker's exit statuses for a container that could not be started, by the daemon's words. */
-static int status_of_error(const struct err *e) {
-    const char *text = err_msg(e);
-
-    if (strcasestr(text, "executable file not found") ||
-        strcasestr(text, "no such file or directory") || strcasestr(text, "system cannot find"))
-        return 127;
-    if (strcasestr(text, "permission denied") || strcasestr(text, "is a directory"))
-        return 126;
-    return EXIT_USAGE;
-}
-
-static int failed(const struct cli *cli, const struct args *a, const struct err *e) {
-    fprintf(stderr, "%s: %s\n\nRun '%s --help' for more information\n", cli->prog, err_msg(e),
-            a->path);
-    return status_of_error(e);
-}
 
 static int start(struct cli *cli, const char *object, struct err *e) {
     auto_free char *path = xasprintf("%s/start", object);
@@ -57,7 +29,7 @@ static int run_detached(struct cli *cli, const struct args *a, const struct crea
     auto_err e = ERR_INIT;
 
     if (start(cli, object, &e) < 0)
-        return failed(cli, a, &e);
+        return create_failed(cli, a, &e);
     put_line("%s", c->id);
     return 0;
 }
@@ -89,7 +61,7 @@ static int run_attached(struct cli *cli, const struct args *a, const struct crea
     }
     if (start(cli, object, &why) < 0) {
         stream_close(&s);
-        return failed(cli, a, &why);
+        return create_failed(cli, a, &why);
     }
     stream_resize(&s);
     r = stream_run(&s, session_wait_fd(&wait), e);
@@ -119,7 +91,7 @@ static int cmd_run(struct cli *cli, const struct args *a, struct err *e) {
         isatty(STDIN_FILENO) != 1)
         return err_set(e, ERR_INVALID, "the input device is not a TTY");
     if (create_container(cli, a, detached, &c, &why) < 0) {
-        (void)failed(cli, a, &why);
+        (void)create_failed(cli, a, &why);
         return EXIT_USAGE;
     }
     object = xasprintf("/containers/%s", c.id);
@@ -137,31 +109,5 @@ const struct command command_run = {
     .max_args = ARGS_ANY,
     .stop_at_operand = true,
     .run = cmd_run,
-    .completes = "image",
-};
-
-static int cmd_create(struct cli *cli, const struct args *a, struct err *e) {
-    __attribute__((cleanup(create_result_done))) struct create_result c = {0};
-    int r = create_container(cli, a, false, &c, e);
-
-    if (r < 0 && c.bad_flags) {
-        (void)failed(cli, a, e);
-        return EXIT_USAGE;
-    }
-    if (r < 0)
-        return r;
-    put_line("%s", c.id);
-    return 0;
-}
-
-const struct command command_create = {
-    .use = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
-    .summary = "Create a new container",
-    .aliases = "container create, create",
-    .flags = create_flags,
-    .min_args = 1,
-    .max_args = ARGS_ANY,
-    .stop_at_operand = true,
-    .run = cmd_create,
     .completes = "image",
 };

@@ -267,3 +267,21 @@ int create_container(struct cli *cli, const struct args *a, bool detached,
     *ret = what;
     return 0;
 }
+
+/* docker's exit statuses for a container that could not be started, by the daemon's words. */
+static int status_of_error(const struct err *e) {
+    const char *text = err_msg(e);
+
+    if (strcasestr(text, "executable file not found") ||
+        strcasestr(text, "no such file or directory") || strcasestr(text, "system cannot find"))
+        return 127;
+    if (strcasestr(text, "permission denied") || strcasestr(text, "is a directory"))
+        return 126;
+    return EXIT_USAGE;
+}
+
+int create_failed(const struct cli *cli, const struct args *a, const struct err *e) {
+    fprintf(stderr, "%s: %s\n\nRun '%s --help' for more information\n", cli->prog, err_msg(e),
+            a->path);
+    return status_of_error(e);
+}

@@ -141,6 +141,9 @@ void create_result_done(struct create_result *r);
 /* The body of the create request for these flags; `detached` attaches nothing. */
 int create_body(struct cli *cli, const struct args *a, bool detached, struct create_result *what,
                 struct buf *body, struct err *e);
+/* Prints why a container could not be created or started; the exit status that docker has for it.
+ */
+int create_failed(const struct cli *cli, const struct args *a, const struct err *e);
 /* Creates the container, with the pull of a missing image and --cidfile. Warnings go to stderr.
  * After a failure only ret->bad_flags is set. */
 int create_container(struct cli *cli, const struct args *a, bool detached,

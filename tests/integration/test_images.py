@@ -60,6 +60,19 @@ def test_tag_and_remove(api):
     assert api.request("POST", "/images/busybox/tag", repo="UPPER").status == 400
 
 
+def test_remove_one_platform(api, fence, docker_cli):
+    """An image has one platform: another one's name does not remove it."""
+    arch = api.get("/images/busybox/json")["Architecture"]
+    for cli in (fence, docker_cli):
+        iid = small(api, "platform:1", f=b"p")
+        r = cli("rmi", "--platform", "linux/other", "platform:1")
+        assert r.returncode == 1 and "platform" in r.stderr
+        assert api.get("/images/platform:1/json")["Id"] == iid
+        assert "Untagged: platform:1" in cli.ok("rmi", "--platform", "linux/" + arch, "platform:1")
+    a = api.request("DELETE", "/images/busybox", platforms="{")
+    assert a.status == 400
+
+
 def test_image_in_use(api):
     iid = small(api, "used:1", f=b"u")
     cid = api.create("used:1", ["x"])

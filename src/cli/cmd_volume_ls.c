@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -9,77 +8,13 @@
 #include "format/json.h"
 
 /* clang-format off */
-static const struct flag create_flags[] = {
-    {.name = "driver", .shorthand = 'd', .type = FLAG_STRING, .usage = "Specify volume driver name", .shown = "\"local\"", .initial = "local"},
-    {.name = "label", .type = FLAG_LIST, .usage = "Set metadata for a volume"},
-    {.name = "name", .type = FLAG_STRING, .usage = "Specify volume name", .hidden = true},
-    {.name = "opt", .shorthand = 'o', .type = FLAG_MAP, .usage = "Set driver specific options", .shown = "map[]"},
-    {.name = NULL},
-};
 static const struct flag ls_flags[] = {
     {.name = "filter", .shorthand = 'f', .type = FLAG_LIST, .type_name = "filter", .usage = "Provide filter values (e.g. \"dangling=true\")", .check = filter_check},
     {.name = "format", .type = FLAG_STRING, .usage = FORMAT_USAGE_LIST},
     {.name = "quiet", .shorthand = 'q', .type = FLAG_BOOL, .usage = "Only display volume names"},
     {.name = NULL},
 };
-static const struct flag rm_flags[] = {
-    {.name = "force", .shorthand = 'f', .type = FLAG_BOOL, .usage = "Force the removal of one or more volumes"},
-    {.name = NULL},
-};
 /* clang-format on */
-
-static void put_map(struct jw *w, const char *key, char *const *list) {
-    if (!list)
-        return;
-    jw_key(w, key);
-    jw_object(w);
-    strv_for_each (item, list) {
-        const char *eq = strchr(item, '=');
-        auto_free char *name = xstrndup(item, strcspn(item, "="));
-
-        jw_kstr(w, name, eq ? eq + 1 : "");
-    }
-    jw_end_object(w);
-}
-
-static int cmd_volume_create(struct cli *cli, const struct args *a, struct err *e) {
-    const struct flags *f = &a->flags;
-    const char *name = flag_str(f, "name");
-    auto_buf body = BUF_INIT;
-    auto_json *answer = NULL;
-    struct jw w;
-    int r;
-
-    if (a->argc > 0 && *name)
-        return err_set(e, ERR_INVALID,
-                       "conflicting options: cannot specify a volume-name through "
-                       "both --name and as a positional arg");
-    if (a->argc > 0)
-        name = a->argv[0];
-    jw_init(&w, &body);
-    jw_object(&w);
-    jw_kstr(&w, "Driver", flag_str(f, "driver"));
-    put_map(&w, "DriverOpts", flag_list(f, "opt"));
-    put_map(&w, "Labels", flag_list(f, "label"));
-    if (*name)
-        jw_kstr(&w, "Name", name);
-    jw_end_object(&w);
-    r = client_post_json(&cli->client, "/volumes/create", NULL, buf_str(&body), &answer, e);
-    if (r < 0)
-        return r;
-    put_line("%s", str_or_empty(jsn_str(answer, "Name")));
-    return 0;
-}
-
-const struct command command_volume_create = {
-    .use = "[OPTIONS] [VOLUME]",
-    .summary = "Create a volume",
-    .flags = create_flags,
-    .max_args = 1,
-    .run = cmd_volume_create,
-};
-
-/* ---- ls ------------------------------------------------------------------------------------ */
 
 static const struct column columns[] = {{"Name", "VOLUME NAME"},
                                         {"Driver", "DRIVER"},
@@ -174,21 +109,4 @@ const struct command command_volume_ls = {
     .aliases = "volume ls, volume list",
     .flags = ls_flags,
     .run = cmd_volume_ls,
-};
-
-static int cmd_volume_rm(struct cli *cli, const struct args *a, struct err *e) {
-    return each_operand(cli, a, "DELETE", "/volumes/", "",
-                        flag_bool(&a->flags, "force") ? "force=1" : NULL, e);
-}
-
-const struct command command_volume_rm = {
-    .use = "[OPTIONS] VOLUME [VOLUME...]",
-    .summary =
-        "Remove one or more volumes. You cannot remove a volume that is in use by a container.",
-    .aliases = "volume rm, volume remove",
-    .flags = rm_flags,
-    .min_args = 1,
-    .max_args = ARGS_ANY,
-    .run = cmd_volume_rm,
-    .completes = "volume",
 };

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "cli/commands.h"
+
+static int cmd_rename(struct cli *cli, const struct args *a, struct err *e) {
+    auto_free char *path = path_join("/containers/", a->argv[0], "/rename");
+    auto_buf query = BUF_INIT;
+    int r;
+
+    query_add(&query, "name", a->argv[1]);
+    r = client_post_json(&cli->client, path, buf_str(&query), NULL, NULL, e);
+    if (r < 0)
+        fprintf(stderr, "Error: failed to rename container named %s\n", a->argv[0]);
+    return r;
+}
+
+const struct command command_rename = {
+    .use = "CONTAINER NEW_NAME",
+    .summary = "Rename a container",
+    .aliases = "container rename, rename",
+    .flags = no_flags,
+    .min_args = 2,
+    .max_args = 2,
+    .run = cmd_rename,
+    .completes = "container",
+};
