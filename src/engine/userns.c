@@ -52,19 +52,24 @@ static const struct {
     {ECRYPTFS_SUPER_MAGIC, 0},
 };
 
-/* A mount has one map at most: one that somebody has mapped already takes no other. */
-static bool is_mapped_mount(const char *path) {
+struct mount_facts {
+    bool is_mapped; /* somebody has mapped it already: a mount takes one map at most */
+    bool is_dev;    /* devtmpfs, whose magic number is tmpfs's: a pseudo file system */
+};
+
+static struct mount_facts mount_facts(const char *path) {
     auto_fd fd = open(path, O_PATH | O_CLOEXEC);
     auto_mountinfo info = {0};
     int id;
 
     if (fd < 0 || mount_id_of(fd, &id) < 0 || mountinfo_read(&info) < 0)
-        return false;
+        return (struct mount_facts){0};
     const struct mountinfo_entry *entry = mountinfo_by_id(&info, id);
     if (!entry)
-        return false;
+        return (struct mount_facts){0};
     auto_strv options = str_split(entry->options, ',');
-    return strv_has(options, "idmapped");
+    return (struct mount_facts){.is_mapped = strv_has(options, "idmapped"),
+                                .is_dev = str_eq(entry->fs_type, "devtmpfs")};
 }
 
 bool userns_path_can(const char *path) {
@@ -81,11 +86,14 @@ bool userns_path_can(const char *path) {
     }
     if (!S_ISDIR(st.st_mode) || statfs(copy, &fs) < 0)
         return true;
+    struct mount_facts mount = mount_facts(copy);
+    if (mount.is_dev)
+        return true;
     for (size_t i = 0; i < sizeof unmappable / sizeof *unmappable; i++)
         if ((unsigned long)fs.f_type == unmappable[i].magic)
             return unmappable[i].since && kernel_version() >= unmappable[i].since &&
-                   !is_mapped_mount(copy);
-    return !is_mapped_mount(copy);
+                   !mount.is_mapped;
+    return !mount.is_mapped;
 }
 
 static void add_unmapped_below(const struct mountinfo *info, const char *source,
