@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/str.h"
+#include "cli/config.h"
 
 const struct flag no_flags[] = {{.name = NULL}};
 
@@ -37,26 +38,84 @@ static const struct command_entry *find(const struct command_entry *table, const
     return NULL;
 }
 
-/* -H wins over the environment; the name that we are called by decides whose environment it is. */
-static int connect_client(struct cli *cli, const struct flags *root, struct err *e) {
+/* What names a context: --context, DOCKER_CONTEXT, and the configuration's choice. That one is made
+ * for docker, whose contexts are not ours unless we are called so. NULL: none does. */
+static const char *context_name(const struct cli *cli, const struct flags *root, bool has_host) {
+    const char *name = flag_str(root, "context");
+
+    if (!*name && !has_host) {
+        name = getenv("DOCKER_CONTEXT");
+        if (str_empty(name) && cli->as_docker)
+            name = config_str(cli, "currentContext");
+    }
+    return str_empty(name) ? NULL : name;
+}
+
+/* -H wins over --context's absence, and both over the environment; the name that we are called by
+ * decides whose environment it is. *ret is owned by the caller. */
+static int choose_host(struct cli *cli, const struct flags *root, char **ret, struct err *e) {
     char *const *hosts = flag_list(root, "host");
-    const char *host = cli->as_docker ? NULL : getenv("FENCE_HOST"), *verify;
+    const char *host = NULL, *context;
+    char *found = NULL;
+    int r = 0;
 
     if (strv_len(hosts) > 1)
         return err_set(e, ERR_INVALID, "specify only one -H");
+    if (hosts && *flag_str(root, "context"))
+        return err_set(e, ERR_INVALID,
+                       "conflicting options: cannot specify both --host and --context");
     if (hosts && *hosts[0])
         host = hosts[0];
+    if (!host && !cli->as_docker)
+        host = getenv("FENCE_HOST");
     if (str_empty(host))
         host = getenv("DOCKER_HOST");
+    context = context_name(cli, root, !str_empty(host));
+    if (context)
+        r = config_context_host(cli, context, &found, e);
+    if (r < 0)
+        return r;
+    cli->context = xstrdup(found ? context : "default");
+    if (context)
+        host = NULL; /* --context: the environment does not count */
     if (str_empty(host))
         host = cli->as_docker ? "unix:///var/run/docker.sock" : "unix:///run/fence.sock";
-    verify = getenv("DOCKER_TLS_VERIFY");
-    if (flag_bool(root, "tls") || flag_bool(root, "tlsverify") ||
-        (!str_empty(verify) && !str_starts(host, "unix://")))
-        return err_set(e, ERR_NOT_IMPLEMENTED,
-                       "TLS is not supported by this client: unset DOCKER_TLS_VERIFY, and reach "
-                       "the daemon over its unix socket or an SSH tunnel");
-    return client_init(&cli->client, host, cli->as_docker ? "Docker" : "Fence", e);
+    *ret = found ? found : xstrdup(host);
+    return 0;
+}
+
+/* A client that starts in a millisecond has no TLS in it: refused by name, never left out. */
+static int check_tls(const struct flags *root, const char *host, struct err *e) {
+    static const char *const flags[] = {"tls", "tlsverify", "tlscacert", "tlscert", "tlskey"};
+    const char *verify = getenv("DOCKER_TLS_VERIFY"), *what = NULL;
+
+    if (!str_empty(verify) && !str_starts(host, "unix://"))
+        what = "DOCKER_TLS_VERIFY";
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        const bool is_switch = i < 2;
+
+        if (is_switch ? flag_bool(root, flags[i]) : flag_changed(root, flags[i]))
+            what = flags[i];
+    }
+    if (!what)
+        return 0;
+    return err_set(e, ERR_NOT_IMPLEMENTED,
+                   "TLS is not supported by this client (%s%s): reach the daemon over its unix "
+                   "socket or an SSH tunnel (ssh -L), or use docker's own client",
+                   str_eq(what, "DOCKER_TLS_VERIFY") ? "" : "--", what);
+}
+
+static int connect_client(struct cli *cli, const struct flags *root, struct err *e) {
+    auto_free char *host = NULL;
+    int r = choose_host(cli, root, &host, e);
+
+    if (r == 0)
+        r = check_tls(root, host, e);
+    if (r == 0)
+        r = client_init(&cli->client, host, cli->as_docker ? "Docker" : "Fence", e);
+    if (r == 0)
+        cli->client.headers = config_headers(cli);
+    return r;
 }
 
 static void usage_error(const struct args *a, const char *text, const char *hint) {
@@ -221,6 +280,7 @@ static int root_main(struct cli *cli, int argc, char **argv, struct flags *root)
     cli->config_dir = str_empty(config)
                           ? xasprintf("%s/.docker", getenv("HOME") ? getenv("HOME") : "")
                           : xstrdup(config);
+    config_load(cli);
     if (index < argc && str_eq(argv[index], "__complete")) {
         r = connect_client(cli, root, &e);
         return r < 0 ? 0 : finish(complete_words(cli, argc - index - 1, argv + index + 1), &e);
@@ -246,5 +306,7 @@ int cli_main(int argc, char **argv) {
     flags_done(&root);
     client_done(&cli.client);
     free(cli.config_dir);
+    free(cli.context);
+    json_object_put(cli.config);
     return r;
 }

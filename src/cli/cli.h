@@ -23,6 +23,8 @@ struct cli {
     bool as_docker;
     bool debug;
     char *config_dir;
+    struct json_object *config; /* config.json, or NULL (config.h) */
+    char *context;              /* where the daemon's address comes from: "default" or a name */
     struct client client;
 };
 

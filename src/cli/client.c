@@ -73,6 +73,7 @@ void client_done(struct client *c) {
     free(c->address);
     free(c->port);
     free(c->version);
+    strv_free(c->headers);
     fd_close(c->idle_fd);
     *c = (struct client){.idle_fd = -1};
 }
@@ -147,6 +148,8 @@ static void head_build(const struct client *c, const struct request *r, struct b
         buf_printf(h, "?%s", r->query);
     buf_printf(h, " HTTP/1.1\r\nHost: %s\r\nUser-Agent: Docker-Client/%s (linux)\r\n",
                c->transport == CLIENT_UNIX ? "api.moby.localhost" : c->address, FENCE_VERSION);
+    strv_for_each (header, c->headers)
+        buf_printf(h, "%s\r\n", header);
     if (r->upgrade)
         buf_puts(h, "Connection: Upgrade\r\nUpgrade: tcp\r\n");
     if (r->auth)

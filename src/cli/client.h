@@ -32,6 +32,7 @@ struct client {
     char *port;    /* TCP only */
     char *version; /* of the API, grows older when the daemon asks for it */
     const char *engine_name;
+    char **headers; /* of the user's configuration, sent with each request */
     bool confirmed; /* the daemon has answered in this version */
     int idle_fd;    /* a connection to use again, or -1 */
 };

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/config.h"
 #include "cli/session.h"
 #include "format/json.h"
 
@@ -36,7 +37,8 @@ static int cmd_attach(struct cli *cli, const struct args *a, struct err *e) {
     auto_exchange attach = EXCHANGE_INIT, wait = EXCHANGE_INIT;
     auto_json *c = NULL;
     struct stream s = {.client = &cli->client, .out = true, .err = true, .fd = -1, .signal_fd = -1};
-    int r = detach_keys_parse(flag_str(f, "detach-keys"), &s.detach, e), status = 0;
+    int r = detach_keys_parse(config_flag(cli, f, "detach-keys", "detachKeys"), &s.detach, e),
+        status = 0;
 
     if (r == 0)
         r = client_get_json(&cli->client, path, NULL, &c, e);
@@ -53,7 +55,8 @@ static int cmd_attach(struct cli *cli, const struct args *a, struct err *e) {
         return err_set(e, ERR_INVALID, "the input device is not a TTY");
     r = session_wait(&cli->client, object, NULL, &wait, e);
     if (r == 0)
-        r = session_attach(&cli->client, object, &s, flag_str(f, "detach-keys"), &attach, e);
+        r = session_attach(&cli->client, object, &s,
+                           config_flag(cli, f, "detach-keys", "detachKeys"), &attach, e);
     if (r == 0)
         r = stream_open(&s, &attach, e);
     if (r == 0) {

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/config.h"
 #include "cli/create.h"
 #include "cli/stream.h"
 #include "format/json.h"
@@ -36,7 +37,7 @@ static void put_console(struct jw *w, bool tty) {
     jw_end_array(w);
 }
 
-static int exec_body(const struct args *a, struct buf *body, struct err *e) {
+static int exec_body(const struct cli *cli, const struct args *a, struct buf *body, struct err *e) {
     const struct flags *f = &a->flags;
     bool detach = flag_bool(f, "detach");
     auto_strv env = NULL;
@@ -54,7 +55,7 @@ static int exec_body(const struct args *a, struct buf *body, struct err *e) {
     jw_kbool(&w, "AttachStdin", flag_bool(f, "interactive") && !detach);
     jw_kbool(&w, "AttachStderr", !detach);
     jw_kbool(&w, "AttachStdout", !detach);
-    jw_kstr(&w, "DetachKeys", flag_str(f, "detach-keys"));
+    jw_kstr(&w, "DetachKeys", config_flag(cli, f, "detach-keys", "detachKeys"));
     jw_kstrv(&w, "Env", env);
     jw_kstr(&w, "WorkingDir", flag_str(f, "workdir"));
     jw_kstrv(&w, "Cmd", a->argv + 1);
@@ -110,12 +111,12 @@ static int cmd_exec(struct cli *cli, const struct args *a, struct err *e) {
                        .fd = -1,
                        .signal_fd = -1};
     bool detach = flag_bool(f, "detach");
-    int r = detach_keys_parse(flag_str(f, "detach-keys"), &s.detach, e);
+    int r = detach_keys_parse(config_flag(cli, f, "detach-keys", "detachKeys"), &s.detach, e);
 
     if (r == 0 && !detach && s.tty && s.in && isatty(STDIN_FILENO) != 1)
         r = err_set(e, ERR_INVALID, "the input device is not a TTY");
     if (r == 0)
-        r = exec_body(a, &body, e);
+        r = exec_body(cli, a, &body, e);
     if (r == 0)
         r = client_post_json(&cli->client, path, NULL, buf_str(&body), &answer, e);
     if (r < 0)

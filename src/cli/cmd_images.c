@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/config.h"
 #include "cli/output.h"
 #include "format/json.h"
 
@@ -146,8 +147,8 @@ static int cmd_images(struct cli *cli, const struct args *a, struct err *e) {
     auto_buf query = BUF_INIT;
     auto_json *all = NULL;
     auto_list list = {0};
-    int r = list_begin(&list, flag_bool(f, "digests") ? &digests : &plain, flag_str(f, "format"),
-                       quiet, e);
+    int r = list_begin(&list, flag_bool(f, "digests") ? &digests : &plain,
+                       config_flag(cli, f, "format", "imagesFormat"), quiet, e);
 
     if (r < 0)
         return r;

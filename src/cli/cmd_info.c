@@ -207,7 +207,7 @@ static int print_format(const struct cli *cli, const char *format, struct json_o
 
     json_object_object_add(client, "Debug", json_object_new_boolean(cli->debug));
     row_add(client, "Version", FENCE_VERSION);
-    row_add(client, "Context", "default");
+    row_add(client, "Context", cli->context);
     json_object_object_add(client, "Plugins", json_object_new_array());
     json_object_object_add(client, "Warnings", NULL);
     json_object_object_add(info, "ClientInfo", client);
@@ -236,8 +236,8 @@ static int cmd_info(struct cli *cli, const struct args *a, struct err *e) {
 
     if (*format)
         return r < 0 ? r : print_format(cli, format, info, e);
-    put_line("Client:\n Version:    %s\n Context:    default\n Debug Mode: %s\n\nServer:",
-             FENCE_VERSION, cli->debug ? "true" : "false");
+    put_line("Client:\n Version:    %s\n Context:    %s\n Debug Mode: %s\n\nServer:", FENCE_VERSION,
+             cli->context, cli->debug ? "true" : "false");
     if (r < 0) {
         fprintf(stderr, "%s\n", err_msg(e));
         err_done(e);

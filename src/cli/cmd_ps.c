@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/config.h"
 #include "cli/output.h"
 #include "format/json.h"
 
@@ -297,8 +298,8 @@ static int cmd_ps(struct cli *cli, const struct args *a, struct err *e) {
     auto_json *all = NULL;
     auto_list list = {0};
     int64_t limit = flag_bool(f, "latest") ? 1 : flag_int(f, "last");
-    int r = list_begin(&list, size ? &ps_size_format : &ps_format, flag_str(f, "format"),
-                       flag_bool(f, "quiet"), e);
+    int r = list_begin(&list, size ? &ps_size_format : &ps_format,
+                       config_flag(cli, f, "format", "psFormat"), flag_bool(f, "quiet"), e);
 
     if (r < 0)
         return r;

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "cli/commands.h"
+#include "cli/config.h"
 #include "cli/create.h"
 #include "cli/output.h"
 #include "cli/session.h"
@@ -50,7 +51,8 @@ static int run_attached(struct cli *cli, const struct args *a, const struct crea
     auto_err why = ERR_INIT;
     int status = 0, r;
 
-    r = session_attach(&cli->client, object, &s, flag_str(&a->flags, "detach-keys"), &attach, e);
+    r = session_attach(&cli->client, object, &s,
+                       config_flag(cli, &a->flags, "detach-keys", "detachKeys"), &attach, e);
     if (r == 0)
         r = session_wait(&cli->client, object, c->auto_remove ? "removed" : "next-exit", &wait, e);
     if (r == 0)
@@ -84,7 +86,7 @@ static int cmd_run(struct cli *cli, const struct args *a, struct err *e) {
     if (detached && flag_list(&a->flags, "attach"))
         return err_set(e, ERR_INVALID,
                        "conflicting options: cannot specify both --attach and --detach");
-    r = detach_keys_parse(flag_str(&a->flags, "detach-keys"), &keys, e);
+    r = detach_keys_parse(config_flag(cli, &a->flags, "detach-keys", "detachKeys"), &keys, e);
     if (r < 0)
         return r;
     if (!detached && flag_bool(&a->flags, "tty") && flag_bool(&a->flags, "interactive") &&

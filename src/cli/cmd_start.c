@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/config.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "format/json.h"
@@ -41,7 +42,7 @@ static int start_attached(struct cli *cli, const struct args *a, struct err *e) 
 
     if (a->argc > 1)
         return err_set(e, ERR_INVALID, "you cannot start and attach multiple containers at once");
-    r = detach_keys_parse(flag_str(&a->flags, "detach-keys"), &s.detach, e);
+    r = detach_keys_parse(config_flag(cli, &a->flags, "detach-keys", "detachKeys"), &s.detach, e);
     if (r == 0)
         r = inspect(cli, a->argv[0], &c, e);
     if (r < 0)
@@ -52,7 +53,8 @@ static int start_attached(struct cli *cli, const struct args *a, struct err *e) 
     s.tty = jsn_bool(config, "Tty", false);
     s.in = flag_bool(&a->flags, "interactive") && jsn_bool(config, "OpenStdin", false);
     s.proxy = !s.tty;
-    r = session_attach(&cli->client, object, &s, flag_str(&a->flags, "detach-keys"), &attach, e);
+    r = session_attach(&cli->client, object, &s,
+                       config_flag(cli, &a->flags, "detach-keys", "detachKeys"), &attach, e);
     if (r == 0)
         r = session_wait(&cli->client, object,
                          jsn_bool(jsn_get(c, "HostConfig"), "AutoRemove", false) ? "removed"

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/config.h"
 #include "cli/output.h"
 #include "format/json.h"
 
@@ -196,13 +197,15 @@ static int one_round(struct cli *cli, char *const *names, bool strict, bool trun
 static int cmd_stats(struct cli *cli, const struct args *a, struct err *e) {
     const struct flags *f = &a->flags;
     bool once = flag_bool(f, "no-stream"), trunc = !flag_bool(f, "no-trunc");
-    bool clear = !once && !str_eq(flag_str(f, "format"), "json") && isatty(STDOUT_FILENO) == 1;
+    bool clear = !once && !str_eq(config_flag(cli, f, "format", "statsFormat"), "json") &&
+                 isatty(STDOUT_FILENO) == 1;
 
     for (;;) {
         auto_buf out = BUF_INIT, screen = BUF_INIT;
         auto_list list = {0};
         auto_strv names = NULL;
-        int r = list_begin(&list, &stats_format, flag_str(f, "format"), false, e);
+        int r = list_begin(&list, &stats_format, config_flag(cli, f, "format", "statsFormat"),
+                           false, e);
 
         if (r == 0 && a->argc == 0)
             r = running(cli, flag_bool(f, "all"), &names, e);

@@ -39,7 +39,7 @@ static struct json_object *client_info(const struct cli *cli) {
     row_add(o, "Os", "linux");
     row_add(o, "Arch", architecture());
     row_add(o, "BuildTime", "");
-    row_add(o, "Context", "default");
+    row_add(o, "Context", cli->context);
     return o;
 }
 
@@ -51,7 +51,7 @@ static void print_client(const struct cli *cli) {
     put_line(" API version:       %s%s%s%s", cli->client.version, older ? " (downgraded from " : "",
              older ? CLIENT_API_VERSION : "", older ? ")" : "");
     put_line(" OS/Arch:           linux/%s", architecture());
-    put_line(" Context:           default");
+    put_line(" Context:           %s", cli->context);
 }
 
 static const char *detail(struct json_object *component, const char *name) {

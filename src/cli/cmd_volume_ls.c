@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/config.h"
 #include "cli/output.h"
 #include "format/json.h"
 
@@ -79,7 +80,8 @@ static int cmd_volume_ls(struct cli *cli, const struct args *a, struct err *e) {
     auto_json *answer = NULL;
     auto_list list = {0};
     struct json_object *all;
-    int r = list_begin(&list, &ls_format, flag_str(f, "format"), flag_bool(f, "quiet"), e);
+    int r = list_begin(&list, &ls_format, config_flag(cli, f, "format", "volumesFormat"),
+                       flag_bool(f, "quiet"), e);
 
     if (r < 0)
         return r;

@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "cli/config.h"
 #include "cli/create.h"
 #include "cli/stream.h"
 #include "format/json.h"
@@ -19,6 +20,7 @@
 
 /* What the flags come to before it is written. */
 struct spec {
+    const struct cli *cli;
     const struct flags *f;
     char **env, **cmd, **binds, **cap_add, **cap_drop, **security, **extra_hosts, **group_add;
     struct strmap labels, volumes, tmpfs, log_options, storage, sysctls, annotations;
@@ -294,6 +296,8 @@ static int collect(struct spec *s, const struct args *a, struct err *e) {
         r = volumes(s, e);
     if (r == 0)
         r = read_kv(flag_list(s->f, "env-file"), flag_list(s->f, "env"), true, &s->env, e);
+    if (r == 0)
+        config_add_proxies(s->cli, s->cli->client.host, &s->env);
     if (r == 0)
         r = read_kv(flag_list(s->f, "label-file"), flag_list(s->f, "label"), false, &labels, e);
     if (r == 0)
@@ -677,6 +681,7 @@ static bool attached(char *const *list, const char *name) {
 int create_body(struct cli *cli, const struct args *a, bool detached, struct create_result *what,
                 struct buf *body, struct err *e) {
     __attribute__((cleanup(spec_done))) struct spec s = {
+        .cli = cli,
         .f = &a->flags,
         .exposed = json_object_new_object(),
         .bindings = json_object_new_object(),
