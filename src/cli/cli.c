@@ -52,8 +52,10 @@ static const char *context_name(const struct cli *cli, const struct flags *root,
 }
 
 /* -H wins over --context's absence, and both over the environment; the name that we are called by
- * decides whose environment it is. *ret is owned by the caller. */
-static int choose_host(struct cli *cli, const struct flags *root, char **ret, struct err *e) {
+ * decides whose environment it is. *ret is owned by the caller; *ret_tls is set when the context
+ * has certificates. */
+static int choose_host(struct cli *cli, const struct flags *root, char **ret,
+                       struct client_tls *ret_tls, bool *ret_has_tls, struct err *e) {
     char *const *hosts = flag_list(root, "host");
     const char *host = NULL, *context;
     char *found = NULL;
@@ -72,7 +74,7 @@ static int choose_host(struct cli *cli, const struct flags *root, char **ret, st
         host = getenv("DOCKER_HOST");
     context = context_name(cli, root, !str_empty(host));
     if (context)
-        r = config_context_host(cli, context, &found, e);
+        r = config_context(cli, context, &found, ret_tls, ret_has_tls, e);
     if (r < 0)
         return r;
     cli->context = xstrdup(found ? context : "default");
@@ -84,35 +86,65 @@ static int choose_host(struct cli *cli, const struct flags *root, char **ret, st
     return 0;
 }
 
-/* A client that starts in a millisecond has no TLS in it: refused by name, never left out. */
-static int check_tls(const struct flags *root, const char *host, struct err *e) {
-    static const char *const flags[] = {"tls", "tlsverify", "tlscacert", "tlscert", "tlskey"};
-    const char *verify = getenv("DOCKER_TLS_VERIFY"), *what = NULL;
+/* A file of --tlscacert and the like, or one of the folder's; NULL when that is not there. */
+static char *tls_file(const struct flags *root, const char *flag, const char *dir,
+                      const char *name) {
+    char *path;
 
-    if (!str_empty(verify) && !str_starts(host, "unix://"))
-        what = "DOCKER_TLS_VERIFY";
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        const bool is_switch = i < 2;
+    if (flag_changed(root, flag))
+        return xstrdup(flag_str(root, flag));
+    path = xasprintf("%s/%s", dir, name);
+    if (access(path, F_OK) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
 
-        if (is_switch ? flag_bool(root, flags[i]) : flag_changed(root, flags[i]))
-            what = flags[i];
-    }
-    if (!what)
+/* docker's rules: --tls takes any server, --tlsverify and DOCKER_TLS_VERIFY one that ca.pem vouches
+ * for; the files are in DOCKER_CERT_PATH, or where the configuration is. 1: TLS is to be used. */
+static int choose_tls(const struct cli *cli, const struct flags *root, struct client_tls *ret,
+                      struct err *e) {
+    const char *env = getenv("DOCKER_TLS_VERIFY"), *dir = getenv("DOCKER_CERT_PATH");
+    bool verify = flag_changed(root, "tlsverify") ? flag_bool(root, "tlsverify") : !str_empty(env);
+    const char *plain = getenv("DOCKER_TLS");
+    bool tls = verify || flag_bool(root, "tls") || !str_empty(plain);
+    struct client_tls t = {.verify = verify};
+
+    if (!tls && (flag_changed(root, "tlscacert") || flag_changed(root, "tlscert") ||
+                 flag_changed(root, "tlskey")))
+        return err_set(e, ERR_INVALID,
+                       "--tlscacert, --tlscert and --tlskey need --tls or --tlsverify");
+    if (!tls)
         return 0;
-    return err_set(e, ERR_NOT_IMPLEMENTED,
-                   "TLS is not supported by this client (%s%s): reach the daemon over its unix "
-                   "socket or an SSH tunnel (ssh -L), or use docker's own client",
-                   str_eq(what, "DOCKER_TLS_VERIFY") ? "" : "--", what);
+    if (str_empty(dir))
+        dir = cli->config_dir;
+    t.ca = tls_file(root, "tlscacert", dir, "ca.pem");
+    t.cert = tls_file(root, "tlscert", dir, "cert.pem");
+    t.key = tls_file(root, "tlskey", dir, "key.pem");
+    if (verify && !t.ca) {
+        client_tls_done(&t);
+        return err_set(e, ERR_INVALID,
+                       "could not read CA certificate \"%s/ca.pem\": open %s/ca.pem: no such file "
+                       "or directory",
+                       dir, dir);
+    }
+    *ret = t;
+    return 1;
 }
 
 static int connect_client(struct cli *cli, const struct flags *root, struct err *e) {
+    __attribute__((cleanup(client_tls_done))) struct client_tls tls = {0};
     auto_free char *host = NULL;
-    int r = choose_host(cli, root, &host, e);
+    bool with_tls = false;
+    int r = choose_host(cli, root, &host, &tls, &with_tls, e);
 
-    if (r == 0)
-        r = check_tls(root, host, e);
-    if (r == 0)
-        r = client_init(&cli->client, host, cli->as_docker ? "Docker" : "Fence", e);
+    if (r == 0 && !with_tls) {
+        r = choose_tls(cli, root, &tls, e);
+        with_tls = r == 1;
+    }
+    if (r >= 0)
+        r = client_init(&cli->client, host, cli->as_docker ? "Docker" : "Fence",
+                        with_tls ? &tls : NULL, e);
     if (r == 0)
         cli->client.headers = config_headers(cli);
     return r;

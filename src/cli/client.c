@@ -27,8 +27,10 @@
 #define READ_SIZE  (64u << 10)
 #define JSON_DEPTH 128
 #define PORT_PLAIN "2375"
+#define PORT_TLS   "2376"
 
-int client_init(struct client *c, const char *host, const char *engine_name, struct err *e) {
+int client_init(struct client *c, const char *host, const char *engine_name, struct client_tls *tls,
+                struct err *e) {
     const char *rest, *env = getenv("DOCKER_API_VERSION");
     struct client n = {.idle_fd = -1, .engine_name = engine_name};
 
@@ -51,7 +53,8 @@ int client_init(struct client *c, const char *host, const char *engine_name, str
         colon = memrchr(rest, ':', len);
         if (colon && memchr(colon, ']', len - (size_t)(colon - rest)))
             colon = NULL; /* inside of [::1] */
-        n.port = colon ? xstrndup(colon + 1, (size_t)(path - colon - 1)) : xstrdup(PORT_PLAIN);
+        n.port = colon ? xstrndup(colon + 1, (size_t)(path - colon - 1))
+                       : xstrdup(tls ? PORT_TLS : PORT_PLAIN);
         n.address = xstrndup(rest, colon ? (size_t)(colon - rest) : len);
         if (n.address[0] == '[' && str_ends(n.address, "]")) {
             memmove(n.address, n.address + 1, strlen(n.address));
@@ -61,6 +64,11 @@ int client_init(struct client *c, const char *host, const char *engine_name, str
             str_set(&n.address, "localhost");
     } else {
         return err_set(e, ERR_INVALID, "unable to parse docker host `%s`", host);
+    }
+    if (tls && n.transport == CLIENT_TCP) {
+        n.tls = xnew(struct client_tls);
+        *n.tls = *tls;
+        *tls = (struct client_tls){0};
     }
     n.host = rest == host ? xasprintf("tcp://%s", host) : xstrdup(host);
     n.version = xstrdup(str_empty(env) ? CLIENT_API_VERSION : env + (*env == 'v'));
@@ -74,6 +82,9 @@ void client_done(struct client *c) {
     free(c->port);
     free(c->version);
     strv_free(c->headers);
+    if (c->tls)
+        client_tls_done(c->tls);
+    free(c->tls);
     fd_close(c->idle_fd);
     *c = (struct client){.idle_fd = -1};
 }
@@ -267,7 +278,9 @@ static int transmit(struct exchange *x, struct err *e) {
     x->fd = take_idle(c);
     x->reused = x->fd >= 0;
     if (x->fd < 0)
-        x->fd = c->transport == CLIENT_UNIX ? dial_unix(c, e) : dial_tcp(c, e);
+        x->fd = c->transport == CLIENT_UNIX ? dial_unix(c, e)
+                : c->tls                    ? client_tls_dial(c->tls, c->address, c->port, e)
+                                            : dial_tcp(c, e);
     if (x->fd < 0)
         return x->fd;
     head_build(c, &x->request, &head);

@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "cli/tls.h"
 #include "format/reader.h"
 
 #define CLIENT_API_VERSION "1.51"
@@ -32,9 +33,10 @@ struct client {
     char *port;    /* TCP only */
     char *version; /* of the API, grows older when the daemon asks for it */
     const char *engine_name;
-    char **headers; /* of the user's configuration, sent with each request */
-    bool confirmed; /* the daemon has answered in this version */
-    int idle_fd;    /* a connection to use again, or -1 */
+    struct client_tls *tls; /* TCP only, or NULL; owned */
+    char **headers;         /* of the user's configuration, sent with each request */
+    bool confirmed;         /* the daemon has answered in this version */
+    int idle_fd;            /* a connection to use again, or -1 */
 };
 
 /* A body that is made while it is sent (an archive of files). */
@@ -79,8 +81,10 @@ struct exchange {
     { .fd = -1 }
 #define auto_exchange __attribute__((cleanup(exchange_done))) struct exchange
 
-/* ERR_INVALID for an address that it does not understand. No connection is made yet. */
-int client_init(struct client *c, const char *host, const char *engine_name, struct err *e);
+/* ERR_INVALID for an address that it does not understand. No connection is made yet. tls (moved
+ * from, and emptied) or NULL: a unix socket takes none. */
+int client_init(struct client *c, const char *host, const char *engine_name, struct client_tls *tls,
+                struct err *e);
 void client_done(struct client *c);
 
 int exchange_send(struct exchange *x, struct client *c, const struct request *r, struct err *e);

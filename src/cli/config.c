@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/io.h"
@@ -110,7 +111,7 @@ void config_add_proxies(const struct cli *cli, const char *host, char ***env) {
 
 /* contexts/meta/<sha256 of the name>/meta.json. The name stands in it as well: no need to hash. */
 static int find_context(const char *meta, const char *name, struct json_object **ret,
-                        struct err *e) {
+                        char **ret_folder, struct err *e) {
     DIR *d = opendir(meta);
     struct dirent *de;
     bool found = false;
@@ -122,10 +123,12 @@ static int find_context(const char *meta, const char *name, struct json_object *
         if (de->d_name[0] == '.' || read_json(path, &doc, NULL) < 0)
             continue;
         found = str_eq(jsn_str(doc, "Name"), name);
-        if (found)
+        if (found) {
             *ret = doc;
-        else
+            *ret_folder = xstrdup(de->d_name);
+        } else {
             json_object_put(doc);
+        }
     }
     if (d)
         (void)closedir(d); /* read only */
@@ -136,9 +139,31 @@ static int find_context(const char *meta, const char *name, struct json_object *
                            name, meta);
 }
 
-int config_context_host(const struct cli *cli, const char *name, char **ret_host, struct err *e) {
-    auto_free char *meta = xasprintf("%s/contexts/meta", cli->config_dir);
+/* contexts/tls/<the same>/docker/ca.pem, cert.pem and key.pem, as far as they are there. */
+static bool context_tls(const struct cli *cli, const char *folder, struct client_tls *t) {
+    const struct {
+        const char *name;
+        char **path;
+    } files[] = {{"ca.pem", &t->ca}, {"cert.pem", &t->cert}, {"key.pem", &t->key}};
+    bool any = false;
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        auto_free char *path =
+            xasprintf("%s/contexts/tls/%s/docker/%s", cli->config_dir, folder, files[i].name);
+
+        if (access(path, F_OK) < 0)
+            continue;
+        *files[i].path = take_ptr(path);
+        any = true;
+    }
+    return any;
+}
+
+int config_context(const struct cli *cli, const char *name, char **ret_host,
+                   struct client_tls *ret_tls, bool *ret_has_tls, struct err *e) {
+    auto_free char *meta = xasprintf("%s/contexts/meta", cli->config_dir), *folder = NULL;
     auto_json *doc = NULL;
+    struct json_object *endpoint;
     const char *host;
     int r;
 
@@ -146,15 +171,18 @@ int config_context_host(const struct cli *cli, const char *name, char **ret_host
         *ret_host = NULL;
         return 0;
     }
-    r = find_context(meta, name, &doc, e);
+    r = find_context(meta, name, &doc, &folder, e);
     if (r < 0)
         return r;
-    host = jsn_str(jsn_get(jsn_get(doc, "Endpoints"), "docker"), "Host");
+    endpoint = jsn_get(jsn_get(doc, "Endpoints"), "docker");
+    host = jsn_str(endpoint, "Host");
     if (str_empty(host))
         return err_set(e, ERR_INVALID,
                        "Failed to initialize: unable to resolve docker endpoint: context \"%s\" "
                        "names no daemon",
                        name);
     *ret_host = xstrdup(host);
+    *ret_has_tls = context_tls(cli, folder, ret_tls);
+    ret_tls->verify = !jsn_bool(endpoint, "SkipTLSVerify", false);
     return 0;
 }

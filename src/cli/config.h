@@ -21,5 +21,7 @@ char **config_headers(const struct cli *cli);
  * where it does not have them. */
 void config_add_proxies(const struct cli *cli, const char *host, char ***env);
 
-/* The host of a context; NULL for the one that is called "default". ERR_NOT_FOUND. Owned. */
-int config_context_host(const struct cli *cli, const char *name, char **ret_host, struct err *e);
+/* The host of a context; NULL for the one that is called "default". *ret_has_tls: it has
+ * certificates of its own, in *ret_tls. ERR_NOT_FOUND. Owned by the caller. */
+int config_context(const struct cli *cli, const char *name, char **ret_host,
+                   struct client_tls *ret_tls, bool *ret_has_tls, struct err *e);

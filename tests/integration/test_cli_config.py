@@ -116,9 +116,3 @@ def test_current_context(configured, tmp_path):
     os.symlink(client.path, tmp_path / "docker")
     assert run(client, "ps", program=str(tmp_path / "docker")).returncode == 0
     assert "other" not in run(client, "ps").stderr
-
-
-@pytest.mark.parametrize("flag", ["--tls", "--tlsverify", "--tlscacert=x", "--tlscert=x", "--tlskey=x"])
-def test_tls_is_refused_by_name(fence, flag):
-    r = fence(flag, "ps")
-    assert r.returncode == 1 and flag.split("=")[0] in r.stderr and "ssh" in r.stderr.lower()

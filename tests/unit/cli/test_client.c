@@ -74,7 +74,7 @@ static void server_start(struct server *s, struct client *c) {
     assert_int_equal(listen(s->fd, 8), 0);
     assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
     host = xasprintf("unix://%s", s->path);
-    assert_int_equal(client_init(c, host, "Fence", NULL), 0);
+    assert_int_equal(client_init(c, host, "Fence", NULL, NULL), 0);
 }
 
 static void server_stop(struct server *s, struct client *c) {
@@ -120,7 +120,7 @@ static void errors(void **state) {
     err_done(&e);
     assert_true(client_get_json(&c, "/x", NULL, &o, &e) < 0);
     server_stop(&s, &c);
-    assert_int_equal(client_init(&c, "unix:///nonexistent/fence.sock", "Fence", NULL), 0);
+    assert_int_equal(client_init(&c, "unix:///nonexistent/fence.sock", "Fence", NULL, NULL), 0);
     err_done(&e);
     assert_true(client_get_json(&c, "/x", NULL, &o, &e) < 0);
     assert_string_equal(err_msg(&e),
@@ -175,14 +175,14 @@ static void addresses(void **state) {
     query_add_int(&q, "n", -1);
     assert_string_equal(buf_str(&q), "a=x+y%26z%3D%2F&n=-1");
     assert_string_equal(path, "/images/reg:5000/a%20b%3F/tag");
-    assert_int_equal(client_init(&c, "tcp://[::1]:99/x", "Fence", NULL), 0);
+    assert_int_equal(client_init(&c, "tcp://[::1]:99/x", "Fence", NULL, NULL), 0);
     assert_string_equal(c.address, "::1");
     assert_string_equal(c.port, "99");
     client_done(&c);
-    assert_int_equal(client_init(&c, "host", "Fence", NULL), 0);
+    assert_int_equal(client_init(&c, "host", "Fence", NULL, NULL), 0);
     assert_string_equal(c.port, "2375");
     client_done(&c);
-    assert_true(client_init(&c, "ftp://x", "Fence", NULL) < 0);
+    assert_true(client_init(&c, "ftp://x", "Fence", NULL, NULL) < 0);
 }
 
 int main(void) {
