@@ -17,9 +17,9 @@ static void emit_state(const struct container *c, struct jw *w) {
     jw_key(w, "State");
     jw_object(w);
     jw_kstr(w, "Status", container_status(c));
-    jw_kbool(w, "Running", container_is_running(c));
+    jw_kbool(w, "Running", container_is_running(c) || container_is_restarting(c));
     jw_kbool(w, "Paused", c->rec.paused);
-    jw_kbool(w, "Restarting", c->rec.restarting);
+    jw_kbool(w, "Restarting", container_is_restarting(c));
     jw_kbool(w, "OOMKilled", c->rec.oom_killed);
     jw_kbool(w, "Dead", c->rec.dead);
     jw_kint(w, "Pid", c->rec.pid);

@@ -239,7 +239,8 @@ static void collect(struct listing *l, bool all, int64_t limit) {
     map_for_each (it, &eng->containers) {
         struct container *c = it->value;
 
-        if (c->committed && (all || container_is_running(c)) && matches(l, c))
+        if (c->committed && (all || container_is_running(c) || container_is_restarting(c)) &&
+            matches(l, c))
             l->found[l->count++] = c;
     }
     qsort(l->found, l->count, sizeof *l->found, newest_first);

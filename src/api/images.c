@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "engine/container.h"
+#include "format/match.h"
 #include "format/ref.h"
 
 #define NONE_TAG    "<none>:<none>"
@@ -60,8 +61,8 @@ static void emit_refs(struct jw *w, const char *key, char *const *refs, const ch
 
 /* ---- list --------------------------------------------------------------------------------------
  */
-static const char *const list_filters[] = {"dangling", "label",     "label!", "before",
-                                           "since",    "reference", "until",  NULL};
+static const char *const list_filters[] = {"dangling",  "label", "before", "since",
+                                           "reference", "until", NULL};
 
 /* Those of the references that the filter lets through: all without one. Owned by the caller. */
 static char **filtered_refs(const struct filters *f, char *const *refs) {
@@ -166,6 +167,12 @@ static void list(struct api_call *c) {
         }
     if (!str_empty(name))
         filters_add(&f, "reference", name);
+    strv_for_each (v, filters_get(&f, "reference"))
+        if (go_match(v, "x") < 0) {
+            call_errorf(c, ERR_INVALID, "syntax error in pattern: invalid filter 'reference=[%s]'",
+                        v);
+            return;
+        }
     all = image_list(c->engine->images, &n);
     jw_init(&w, &b);
     jw_array(&w);
@@ -179,8 +186,7 @@ static void list(struct api_call *c) {
             (filters_has(&f, "dangling") && dangling != untagged) ||
             (before && i->created_ns >= before->created_ns) ||
             (since && i->created_ns <= since->created_ns) || (until && i->created_ns > until) ||
-            !filters_labels(&f, "label", labels_of(i)) ||
-            !filters_labels(&f, "label!", labels_of(i)))
+            !filters_labels(&f, "label", labels_of(i)))
             continue;
         tags = filtered_refs(&f, i->tags);
         digests = filtered_refs(&f, i->digests);

@@ -104,6 +104,18 @@ static int split_version(const char *path, const char **rest, int *version, stru
     return 0;
 }
 
+/* "//containers//x" -> "/containers/x": base addresses that end with a slash, and names as inspect
+ * has them. dockerd redirects, which not every client follows. */
+static char *single_slashes(const char *path) {
+    char *out = xstrdup(path), *to = out;
+
+    for (const char *from = path; *from; from++)
+        if (*from != '/' || to == out || to[-1] != '/')
+            *to++ = *from;
+    *to = '\0';
+    return out;
+}
+
 static void run(struct api_call *c) {
     log_debug("calling", "method", http_req_method(c->req), "path", http_req_path(c->req));
     c->route->handler(c);
@@ -150,9 +162,10 @@ void router_handle(void *arg, struct http_req *req) {
     struct engine *eng = arg;
     struct api_call *c = call_new(eng, req);
     const char *method = http_req_method(req), *path;
+    auto_free char *asked = single_slashes(http_req_path(req));
     auto_err e = ERR_INIT;
 
-    if (split_version(http_req_path(req), &path, &c->version, &e) < 0) {
+    if (split_version(asked, &path, &c->version, &e) < 0) {
         call_error(c, &e);
         return;
     }

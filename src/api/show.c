@@ -70,7 +70,7 @@ char *show_status_text(const struct container *c) {
         return xstrdup("Dead");
     if (c->removing)
         return xstrdup("Removal In Progress");
-    if (c->rec.restarting) {
+    if (container_is_restarting(c)) {
         units_human_duration(now - c->rec.finished_ns, since);
         return xasprintf("Restarting (%lld) %s ago", (long long)c->rec.exit_code, since);
     }

@@ -357,12 +357,12 @@ static void info(struct api_call *c) {
     jw_kstr(&w, "ServerVersion", FENCE_VERSION);
     jw_key(&w, "Runtimes");
     jw_object(&w);
-    jw_key(&w, "runc");
+    jw_key(&w, "fence"); /* the name that --runtime takes */
     jw_object(&w);
     jw_kstr(&w, "path", "fence");
     jw_end_object(&w);
     jw_end_object(&w);
-    jw_kstr(&w, "DefaultRuntime", "runc");
+    jw_kstr(&w, "DefaultRuntime", "fence");
     emit_swarm(&w);
     jw_kbool(&w, "LiveRestoreEnabled", eng->options.live_restore);
     jw_kstr(&w, "Isolation", "");

@@ -48,7 +48,7 @@ static void event(struct engine *eng, const char *name, const char *action) {
 
 /* ---- list --------------------------------------------------------------------------------------
  */
-static const char *const list_filters[] = {"dangling", "driver", "label", "label!", "name", NULL};
+static const char *const list_filters[] = {"dangling", "driver", "label", "name", NULL};
 
 struct listing {
     struct filters *filters;
@@ -56,22 +56,13 @@ struct listing {
     struct jw *w;
 };
 
-static bool name_matches(const struct filters *f, const char *name) {
-    if (!filters_has(f, "name"))
-        return true;
-    strv_for_each (v, filters_get(f, "name"))
-        if (strstr(name, v))
-            return true;
-    return false;
-}
-
 static void list_one(void *arg, struct volume *v) {
     struct listing *l = arg;
 
     if ((l->by_dangling && l->dangling != (v->refs == 0)) ||
         !filters_exact(l->filters, "driver", v->driver) ||
         !filters_labels(l->filters, "label", &v->labels) ||
-        !filters_labels(l->filters, "label!", &v->labels) || !name_matches(l->filters, v->name))
+        !filters_match(l->filters, "name", v->name))
         return;
     volumes_emit(v, -1, l->w);
 }

@@ -170,8 +170,13 @@ int time_parse_filter(const char *s, int64_t now_ns, int64_t *ret_ns) {
         return 0;
     errno = 0;
     v = strtoll(s, &end, 10);
-    if (end == s || errno || v > INT64_MAX / NS_PER_SEC || v < INT64_MIN / NS_PER_SEC)
+    if (end == s || errno)
         return -EINVAL;
+    /* Times that nanoseconds cannot count are before or after everything. */
+    if (v > INT64_MAX / NS_PER_SEC - 1)
+        v = INT64_MAX / NS_PER_SEC - 1;
+    if (v < INT64_MIN / NS_PER_SEC + 1)
+        v = INT64_MIN / NS_PER_SEC + 1;
     p = end;
     if (*p == '.' && (p++, !fraction(&p, &frac)))
         return -EINVAL;

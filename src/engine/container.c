@@ -152,12 +152,16 @@ bool container_is_running(const struct container *c) {
     return c->rec.running || c->rec.restarting;
 }
 
+bool container_is_restarting(const struct container *c) {
+    return c->rec.restarting || (c->restart_starts && !c->rec.running);
+}
+
 const char *container_status(const struct container *c) {
     if (c->rec.dead)
         return "dead";
     if (c->removing)
         return "removing";
-    if (c->rec.restarting)
+    if (container_is_restarting(c))
         return "restarting";
     if (c->rec.running)
         return c->rec.paused ? "paused" : "running";
@@ -238,7 +242,7 @@ int container_rename(struct container *c, const char *name, struct err *e) {
                        "already in use by container \"%s\". You have to remove (or rename) that "
                        "container to be able to reuse that name.",
                        name, other->rec.id);
-    old = xstrdup(c->rec.name);
+    old = xasprintf("/%s", c->rec.name); /* as events have it */
     map_del(&c->engine->names, c->rec.name);
     str_set(&c->rec.name, name);
     map_put(&c->engine->names, c->rec.name, c);

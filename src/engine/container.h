@@ -75,6 +75,7 @@ struct container {
     bool removing;           /* shown as a state; start and exec are refused */
     bool keep;               /* `restart` of a --rm container: its exit does not remove it */
     bool starting;           /* between the spawner request and its answer */
+    bool restart_starts;     /* the start is the restart policy's: still shown as restarting */
     bool start_repeated;     /* ... which is the second one of this start */
     bool start_watched;      /* ... and clients were handed over with it */
     unsigned spawner;        /* the one that has it */
@@ -105,6 +106,8 @@ struct container *container_find(struct engine *eng, const char *ref, struct err
 const char *container_status(const struct container *c); /* "created", "running", ... */
 /* Running in the sense of the API: a container that waits for its restart counts. */
 bool container_is_running(const struct container *c);
+/* Also while the restart policy starts it again: nobody sees it as exited in between. */
+bool container_is_restarting(const struct container *c);
 char *container_dir(const struct container *c);       /* <data>/containers/<id> */
 char *container_state_dir(const struct container *c); /* <exec>/containers/<id> */
 char *container_log_path(const struct container *c);

@@ -47,7 +47,9 @@ void container_auto_remove(struct container *c) {
 }
 
 static void after_restart(void *arg, struct err *e) {
-    (void)arg;
+    struct container *c = arg;
+
+    c->restart_starts = false;
     if (e->class != ERR_NONE)
         log_warn("a restart failed", "error", err_msg(e));
 }
@@ -61,7 +63,8 @@ static void on_restart_timer(void *arg) {
         return;
     c->rec.restart_count++;
     c->rec.restarting = false;
-    container_start(c, after_restart, NULL);
+    c->restart_starts = true;
+    container_start(c, after_restart, c);
 }
 
 void container_schedule_restart(struct container *c) {

@@ -84,6 +84,8 @@ int filters_parse(const char *json, const char *const *allowed, struct filters *
         err_wrap(e, "invalid filter");
         return r;
     }
+    if (!o) /* "null" */
+        return 0;
     if (!json_object_is_type(o, json_type_object))
         return bad_format(e, json);
     json_object_object_foreach(o, key, value) {
@@ -154,9 +156,10 @@ bool filters_labels(const struct filters *f, const char *key, const struct strma
     if (!it)
         return true;
     strv_for_each (v, it->values)
-        if (label_holds(v, labels) == negate)
-            return false;
-    return true;
+        if (!label_holds(v, labels))
+            return negate;
+    /* "label!" keeps out what has all of them, as in Docker: each more spares less. */
+    return !negate || !it->values;
 }
 
 int filters_bool(const struct filters *f, const char *key, bool otherwise, bool *ret,

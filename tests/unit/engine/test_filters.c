@@ -59,8 +59,7 @@ static void test_a_key_without_values_matches_everything(void **state) {
 
 static void test_refusals(void **state) {
     static const char *const broken[] = {
-        "x",        "[1]",           "\"a\"",           "1",
-        "null",     "{\"name\": 1}", "{\"name\": [1]}", "{\"name\": null}",
+        "x",        "[1]", "\"a\"", "1", "{\"name\": 1}", "{\"name\": [1]}", "{\"name\": null}",
         "{\"name\""};
     auto_filters f = {0};
     auto_err e = ERR_INIT;
@@ -77,6 +76,7 @@ static void test_refusals(void **state) {
     assert_true(filters_parse("{\"nope\": [\"a\"]}", allowed, &f, &e) < 0);
     assert_string_equal(err_msg(&e), "invalid filter 'nope'");
     assert_true(filters_exact(&f, "name", "stays"));
+    assert_int_equal(filters_parse("null", allowed, &f, &e), 0); /* none */
 }
 
 static void test_regular_expressions(void **state) {
@@ -107,6 +107,8 @@ static void test_labels(void **state) {
     assert_true(filters_labels(&g, "label!", &labels));
     assert_true(filters_labels(&g, "label", &labels));
     filters_add(&g, "label!", "tier");
+    assert_true(filters_labels(&g, "label!", &labels)); /* only all of them keep it out */
+    parse("{\"label!\": [\"tier=web\", \"empty\"]}", &g);
     assert_false(filters_labels(&g, "label!", &labels));
     strmap_done(&labels);
 }
