@@ -18,7 +18,8 @@ Difference = namedtuple("Difference", "label path reference here")
 
 
 def load_scenes():
-    for name in ("scenes_run", "scenes_life", "scenes_data", "scenes_api"):
+    for name in ("scenes_run", "scenes_life", "scenes_data", "scenes_api",
+                 "scenes_query"):
         importlib.import_module("." + name, __package__)
 
 
@@ -88,6 +89,8 @@ class Rules:
 
     rewrite   [regular expression, replacement] pairs: words that differ everywhere. Two answers
               that are equal after all entries' rewrites are no difference.
+    members   [key, answer of the reference, answer here] triples: members of documents, by the last
+              keys of their path, that differ everywhere in the same way.
     accepted  [scene, label, path, answer here]: single differences, with what is answered here, so
               that a change of it shows."""
 
@@ -99,6 +102,7 @@ class Rules:
             self.entries = []
         self.rewrites = [(re.compile(p), r, e["id"]) for e in self.entries for p, r in e.get("rewrite", [])]
         self.accepted, self.used = {}, set()
+        self.members = [(k, a, b, e["id"]) for e in self.entries for k, a, b in e.get("members", [])]
         for entry in self.entries:
             for scene, label, path, here in entry.get("accepted", []):
                 self.accepted.setdefault((scene, label, path), []).append(json.dumps(here, sort_keys=True))
@@ -108,12 +112,16 @@ class Rules:
         for pattern, replacement, rule in self.rewrites:
             text, n = pattern.subn(replacement, text)
             if n:
-                used.add(rule)
+                used.add((rule, pattern.pattern))
         return text
 
     def explain(self, name, d):
         """Whether the list explains the difference."""
         used = set()
+        for key, reference, here, rule in self.members:
+            if ("." + d.path).endswith("." + key) and (d.reference, d.here) == (reference, here):
+                self.used.add((rule, key))
+                return True
         if self.rewritten(d.reference, used) == self.rewritten(d.here, used):
             self.used |= used
             return True
@@ -127,6 +135,11 @@ class Rules:
         """What is explained and does not differ, in the scenes that were played."""
         out = ["%s | %s | %s" % place for place in self.accepted
                if place[0] in scenes and place not in self.used]
+        if scenes >= {scene_of(name) for name in read_reference()}:
+            out += ["%s | %s" % (rule, key) for key, _, _, rule in self.members
+                    if (rule, key) not in self.used]
+            out += ["%s | %s" % (rule, pattern.pattern) for pattern, _, rule in self.rewrites
+                    if (rule, pattern.pattern) not in self.used]
         return out
 
 
@@ -135,9 +148,9 @@ def write_differences(entries):
     with open(DIFFERENCES + ".new", "w", encoding="utf-8") as f:
         f.write("[\n")
         for n, entry in enumerate(entries):
-            head = {k: v for k, v in entry.items() if k not in ("accepted", "rewrite")}
+            head = {k: v for k, v in entry.items() if k not in ("accepted", "members", "rewrite")}
             text = json.dumps(head, indent=1, ensure_ascii=False)[:-2]
-            for key in ("rewrite", "accepted"):
+            for key in ("rewrite", "members", "accepted"):
                 if entry.get(key):
                     lines = ",\n  ".join(json.dumps(x, ensure_ascii=False, sort_keys=True) for x in entry[key])
                     text += ',\n "%s": [\n  %s\n ]' % (key, lines)

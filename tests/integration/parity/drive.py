@@ -127,7 +127,7 @@ class Stage:
         if sort and isinstance(out, str):
             out = "".join(sorted(out.splitlines(True)))
         return self.keep("docker " + command,
-                         {"exit": code, "out": out, "err": self.mask.output(err.decode(), extra)})
+                         {"exit": code, "out": out, "err": self.mask.errors(err.decode(), extra)})
 
     def quietly(self, command, stdin=None):
         """A command whose answer is no part of the comparison."""
@@ -189,10 +189,11 @@ class Stage:
             out, err = process.communicate()
             code = "timeout"
         return self.keep("docker " + command + " &", {
-            "exit": code, "out": self.text_of(out, extra), "err": self.mask.output(err.decode(), extra)})
+            "exit": code, "out": self.text_of(out, extra), "err": self.mask.errors(err.decode(), extra)})
 
     # ---- the API by hand
-    def http(self, method, path, /, body=None, headers=None, raw=None, extra=(), label=None, **query):
+    def http(self, method, path, /, body=None, headers=None, raw=None, extra=(), label=None, timeout=STEP_S,
+             **query):
         """A step. raw: "frames" for multiplexed output, "tar" for names in an archive, "none"."""
         self.mask.begin_step()
         shown = "%s %s%s" % (method, path, "?" + "&".join("%s=%s" % q for q in sorted(query.items()))
@@ -201,7 +202,7 @@ class Stage:
             shown += " " + json.dumps(body)
         query = {k: self.expand(v) if isinstance(v, str) else v for k, v in query.items()}
         try:
-            a = self.api.request(method, self.expand(path), body, headers, **query)
+            a = self.api.request(method, self.expand(path), body, headers, timeout, **query)
         except (OSError, ValueError) as e:
             return self.keep(label or shown, {"failed": type(e).__name__})
         answer = {"status": a.status, "type": a.headers.get("Content-Type", "")}

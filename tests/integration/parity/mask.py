@@ -25,7 +25,7 @@ BY_KEY = {
     "Pid": "<pid>", "SandboxKey": "<netns>", "LowerDir": "<path>", "MergedDir": "<path>",
     "UpperDir": "<path>", "WorkDir": "<path>", "time": "<unix time>", "timeNano": "<unix time>",
     "Created": "<unix time>", "VirtualSize": "<size>", "SizeRootFs": "<size>",
-    "LayersSize": "<size>", "Size": "<size>", "SharedSize": "<size>", "IPPrefixLen": "<bits>", "mtime": "<time>",
+    "LastTagTime": "<time>", "LayersSize": "<size>", "Size": "<size>", "SharedSize": "<size>", "IPPrefixLen": "<bits>", "mtime": "<time>",
 }
 
 
@@ -67,6 +67,10 @@ class Mask:
         value = SIZE.sub("<size>", self.text(RACY.sub("", value), extra))
         return BLANKS.sub("  ", value)
 
+    def errors(self, value, extra=()):
+        """The same, where numbers of bytes are the daemon's words."""
+        return self.text(RACY.sub("", value), extra)
+
     def document(self, value, key="", extra=()):
         if key == "Binds" and value:
             value = sorted(value)  # the CLI's map order
@@ -78,7 +82,8 @@ class Mask:
                     value = sorted(value, key=lambda v: v[by] or [])  # pylint: disable=cell-var-from-loop
             return [self.document(v, "", extra) for v in value]
         if value and key in BY_KEY and not isinstance(value, bool):
-            return BY_KEY[key] if value != ZERO_TIME else value
+            # whether an image was tagged or only loaded is the history of the daemon
+            return BY_KEY[key] if value != ZERO_TIME or key == "LastTagTime" else value
         return self.text(value, extra) if isinstance(value, str) else value
 
 

@@ -204,7 +204,7 @@ def attaching(s):
     s("run -dit --name ct busybox sh")
     s.terminal("attach ct", [("", "echo typed $((1+1))\n"), ("typed 2\r\n/ # ", "\x10\x11")],
                extra=[(r"\x1b\[[0-9;]*[a-zA-Z]", "")])
-    s.terminal("attach --detach-keys ctrl-x ct", [("", "echo again\n"), ("again\r\nagain", "\x18")],
+    s.terminal("attach --detach-keys ctrl-x ct", [("", "echo again\n"), ("again\r\nagain\r\n/ # ", "\x18")],
                extra=[(r"\x1b\[[0-9;]*[a-zA-Z]", ""), (r"^.*?# ", "")])
     s("ps --format '{{.Names}}'")
     s("attach --detach-keys bad-key ct")
@@ -256,7 +256,7 @@ def execs(s):
     s("exec --env-file /nosuch cx true")
     s("exec --detach-keys bad-key cx true")
     s("exec -d -i cx true")
-    s("exec cx sh -c 'cat /proc/self/cgroup | wc -l; ps -o args | grep -c sleep'", extra=[(r"^\d+\n", "N\n")])
+    s("exec cx sh -c 'cat /proc/self/cgroup | wc -l; ps -o args | grep -c ^sleep'", extra=[(r"^\d+\n", "N\n")])
     s("stop -t 0 cx")
     s("exec cx true")
     s("run -d --name cu -u daemon --cap-drop ALL --group-add 777 --read-only busybox sleep 1000")
@@ -306,7 +306,8 @@ def health(s):
 
 @scene()
 def logs(s):
-    s("run --name cl busybox sh -c 'for i in 1 2 3 4 5; do echo out $i; done; echo err >&2; printf partial'")
+    s("run --name cl busybox sh -c 'for i in 1 2 3 4 5; do echo out $i; done; "
+      "sleep 0.3; echo err >&2; sleep 0.3; printf partial'")
     s("logs cl")
     s("logs --tail 2 cl")
     s("logs --tail 0 cl")
@@ -419,6 +420,6 @@ def signals(s):
     s.finish(r, send=signal.SIGTERM)
     r = s.background("run --sig-proxy=false --name np busybox %s" % LOOP)
     s.until_log("np", "ready")
-    s.finish(r, send=signal.SIGTERM)
+    s.finish(r, send=signal.SIGTERM, timeout=3)  # the newer client stays until the container ends
     s("ps --format '{{.Names}}'")
     s("kill np")

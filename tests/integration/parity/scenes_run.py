@@ -45,7 +45,7 @@ def output(s):
     s("run --rm busybox printf '\\000\\001\\377'")
     s("run -t --rm busybox sh -c 'tty; stty size; echo out; echo err >&2'")
     s("run -it --rm busybox true", stdin="")
-    s.terminal("run --rm -it busybox sh", [("# ", "echo $TERM; tty\n"), ("/dev/pts", "exit 3\n")],
+    s.terminal("run --rm -it busybox sh", [("# ", "echo $TERM; tty\n"), ("/dev/pts/0\r\n/ # ", "exit 3\n")],
                extra=[(r"\x1b\[[0-9;]*[a-zA-Z]", "")])
     s.terminal("run --rm -t busybox sh -c 'test -t 0 && echo terminal'")
     s.terminal("run --rm -it busybox cat", [("", "typed\n"), ("typed\r\ntyped", "\x04")])
@@ -149,7 +149,7 @@ def commands(s):
     s("run --rm --platform linux/nosuch busybox true", extra=[(r"(?s)docker: .*", "<wrong platform>\n")])
     s("run --rm --init busybox sh -c 'ps -o args'", extra=[(r"/sbin/(docker|fence)-init", "<init>")])
     s("run --rm --init busybox sh -c 'exit 5'")
-    s("run --rm --init busybox nosuch")
+    s("run --rm --init busybox nosuch", extra=[(r"\(\d+\)", "(<pid>)")])
     s("run --rm busybox sh -c 'ps -o pid,args'")
     s("run --rm --pid host busybox sh -c 'test $$ -gt 1 && echo host pid'")
     s("run --rm --uts host --hostname x busybox hostname")
@@ -256,10 +256,10 @@ def security(s):
     s("run --rm busybox sh -c 'ls /sys/fs/cgroup | head -n 40'", sort=True)
     s("run --rm busybox sh -c 'awk \"{print \\$2,\\$3,\\$4}\" /proc/mounts'",
       extra=[(r"(?m)^/ overlay .*$", "/ overlay"), (r",inode64", ""), (r"(?m)^/sys/fs/cgroup/.*\n", ""),
-             (r"(?m)^(/etc/\S+) .*$", r"\1"), (r"[ug]id=\d{6,}", "<mapped id>")])
+             (r"(?m)^(/etc/\S+) .*$", r"\1"), (r"(,[ug]id=\d{6,})+", ",<mapped ids>")], sort=True)
     s("run --rm --privileged busybox sh -c 'awk \"{print \\$2,\\$3,\\$4}\" /proc/mounts | grep -v /dev/'",
       extra=[(r"(?m)^/ overlay .*$", "/ overlay"), (r",inode64", ""), (r"(?m)^/sys/.*\n", ""),
-             (r"(?m)^(/etc/\S+) .*$", r"\1")])
+             (r"(?m)^(/etc/\S+) .*$", r"\1")], sort=True)
     s("run --rm --read-only --tmpfs /run:size=1m,mode=700 busybox sh -c 'touch /x; touch /run/x && stat -c %a /run'")
     s("run --rm --ipc host busybox true")
     s("run --rm --ipc none busybox sh -c 'ls -d /dev/shm /dev/mqueue'")
@@ -335,7 +335,7 @@ def creates(s):
     s("create nosuchimage", extra=[(r"(?s)Error response from daemon: .*", "<pull failed>\n")])
     s("create --rm --name cr busybox true")
     s("start -a cr")
-    s("ps -aq --filter name=cr")
+    s("ps -aq --filter name=^/cr$")
     s("create -i --name in busybox cat")
     s("start -ai in", stdin="through start\n")
     s("create --label a=1 --label b --label c=x=y --name cl busybox true")
