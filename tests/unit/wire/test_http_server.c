@@ -380,6 +380,25 @@ static void test_worker_fails_before_answer(void **state) {
     client_expect_end(&c);
 }
 
+/* What is still in the buffer is taken back; what has left cannot be. */
+static void test_worker_fails_after_beginning(void **state) {
+    static char body[HTTP_WORKER_BUFFER + 20000], data[2 * sizeof(body)];
+    auto_free char *head = xasprintf(
+        "POST /worker-late HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n", sizeof(body));
+    size_t len = 0, n;
+
+    ask("POST /worker-late HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n12345", 500, "failed");
+    ask("GET /hello HTTP/1.1\r\n" HOST "\r\n", 200, "hello");
+    memset(body, 'x', sizeof(body));
+    client_send(&c, head);
+    client_send_bytes(&c, body, sizeof(body));
+    while (len < sizeof(data) && (n = client_read(&c, data + len, sizeof(data) - len)) > 0)
+        len += n;
+    assert_memory_equal(data, "HTTP/1.1 200 OK", 15);
+    assert_in_range(len, HTTP_WORKER_BUFFER / 2, sizeof(data) - 1);
+    assert_memory_not_equal(data + len - 5, "0\r\n\r\n", 5); /* cut, not ended */
+}
+
 static void test_worker_client_vanishes(void **state) {
     client_send(&c, "GET /worker-wait HTTP/1.1\r\n" HOST "\r\n");
     wire_wait_for(&wire_waiting, 1);
@@ -671,6 +690,7 @@ int main(void) {
         T(test_worker),
         TCP(test_worker),
         T(test_worker_fails_before_answer),
+        T(test_worker_fails_after_beginning),
         T(test_worker_client_vanishes),
         T(test_stop_with_worker),
         T(test_hijack),

@@ -91,7 +91,7 @@ static void flood(struct http_req *r) {
 struct work {
     struct http_req *r;
     struct http_io *io;
-    bool fail, wait;
+    bool fail, wait, late; /* late: fails when all has been written */
     int error;
 };
 
@@ -117,6 +117,8 @@ static int echo_work(struct job *j, void *arg) {
         if (r < 0)
             return r;
     }
+    if (w->late)
+        return -EIO;
     if (n == 0 && !w->fail && !http_io_begun(w->io))
         return http_io_begin(w->io, 200, "application/x-tar", NULL);
     return (int)n;
@@ -124,9 +126,9 @@ static int echo_work(struct job *j, void *arg) {
 
 static void echo_work_done(void *arg, int r) {
     struct work *w = arg;
-    bool begun = http_io_begun(w->io);
+    bool begun = http_io_begun(w->io) && !(w->late && http_io_take_back(w->io));
 
-    http_worker_give(w->io, r == 0);
+    http_worker_give(w->io, r == 0 || (w->late && !begun));
     if (!begun)
         http_reply(w->r, r == -EBADMSG ? 400 : 500, "text/plain", NULL, "failed", 6);
     atomic_store(&wire_worker_end, r);
@@ -137,12 +139,13 @@ static void on_io_gone(void *arg) {
     atomic_fetch_add(&wire_io_gone, 1);
 }
 
-static void worker(struct http_req *r, bool fail, bool wait) {
+static void worker(struct http_req *r, bool fail, bool wait, bool late) {
     struct work *w = xnew(struct work);
 
     w->r = r;
     w->fail = fail;
     w->wait = wait;
+    w->late = late;
     w->io = http_worker_take(r);
     if (wait) {
         http_io_on_gone(w->io, on_io_gone, NULL);
@@ -228,11 +231,13 @@ static void on_request(void *arg, struct http_req *r) {
     else if (str_eq(p, "/release"))
         release(r);
     else if (str_eq(p, "/worker"))
-        worker(r, false, false);
+        worker(r, false, false, false);
+    else if (str_eq(p, "/worker-late"))
+        worker(r, false, false, true);
     else if (str_eq(p, "/worker-fail"))
-        worker(r, true, false);
+        worker(r, true, false, false);
     else if (str_eq(p, "/worker-wait"))
-        worker(r, false, true);
+        worker(r, false, true, false);
     else if (str_eq(p, "/hijack"))
         take_over(r, false);
     else if (str_eq(p, "/ws"))
