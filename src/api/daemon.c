@@ -17,6 +17,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "engine/adopt.h"
+#include "engine/host_paths.h"
 #include "runtime/seccomp.h"
 #include "wire/listen.h"
 #include "wire/sdnotify.h"
@@ -310,6 +311,7 @@ int daemon_run(struct daemon_options *o) {
     if (d.engine)
         d.engine->server = NULL;
     http_server_free(d.server);
+    host_paths_give_up();
     loop_drain(d.loop); /* workers end with their connections, and still report to the engine */
     strv_for_each (path, d.socket_paths)
         (void)unlink(path); /* it may be gone */

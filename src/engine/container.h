@@ -74,7 +74,7 @@ struct container {
     struct container_record rec;
     bool removing;           /* shown as a state; start and exec are refused */
     bool keep;               /* `restart` of a --rm container: its exit does not remove it */
-    bool starting;           /* between the spawner request and its answer */
+    bool starting;           /* a start is on its way: not removed, not ended */
     bool restart_starts;     /* the start is the restart policy's: still shown as restarting */
     bool start_repeated;     /* ... which is the second one of this start */
     bool start_watched;      /* ... and clients were handed over with it */

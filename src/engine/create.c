@@ -14,16 +14,19 @@
 #include "engine/container.h"
 #include "engine/create_body.h"
 #include "engine/host_limits.h"
+#include "engine/host_paths.h"
 #include "engine/names.h"
 #include "engine/userns.h"
 #include "image/overlay.h"
 
 #define NAME_ATTEMPTS 100
 
-/* One create on its way: checks on the loop, then a worker when there is something to copy, then
- * the database. */
+/* One create on its way: a look at the paths of the host that it names, checks on the loop, then a
+ * worker when there is something to copy, then the database. */
 struct creation {
     struct engine *engine;
+    struct create_body body;
+    char *name; /* asked for, or NULL */
     struct container *c;
     char **warnings;
     void (*done)(void *arg, const struct create_result *r, struct err *e);
@@ -38,6 +41,8 @@ struct creation {
 };
 
 static void creation_free(struct creation *x) {
+    create_body_done(&x->body);
+    free(x->name);
     strv_free(x->warnings);
     strv_free(x->diff_ids);
     for (size_t i = 0; i < x->seed_count; i++) {
@@ -379,23 +384,20 @@ static int check(struct engine *eng, struct create_body *body, const char *name,
     return r;
 }
 
-void container_create(struct engine *eng, struct create_body *body, const char *name,
-                      void (*done)(void *arg, const struct create_result *r, struct err *e),
-                      void *arg) {
-    struct creation *x = xnew(struct creation);
+/* All paths have answered: from here on the loop may ask them itself. */
+static void begin(void *arg, struct err *e) {
+    struct creation *x = arg;
+    struct engine *eng = x->engine;
     struct create_result none = {0};
-    auto_err e = ERR_INIT;
     auto_free char *chosen = NULL;
     struct image *image = NULL;
     char id[ID_LEN + 1];
     char chain[DIGEST_SIZE];
     struct container *c;
 
-    x->engine = eng;
-    x->done = done;
-    x->arg = arg;
-    if (check(eng, body, name, &image, &x->warnings, &chosen, &e) < 0) {
-        done(arg, &none, &e);
+    if (e->class != ERR_NONE ||
+        check(eng, &x->body, x->name, &image, &x->warnings, &chosen, e) < 0) {
+        x->done(x->arg, &none, e);
         creation_free(x);
         return;
     }
@@ -405,8 +407,8 @@ void container_create(struct engine *eng, struct create_body *body, const char *
     str_set(&c->rec.name, chosen);
     map_put(&eng->containers, c->rec.id, c);
     map_put(&eng->names, c->rec.name, c);
-    if (fill(x, body, image, &e) < 0) {
-        finish(x, &e);
+    if (fill(x, &x->body, image, e) < 0) {
+        finish(x, e);
         return;
     }
     layer_chain_id(x->diff_ids, chain);
@@ -414,4 +416,35 @@ void container_create(struct engine *eng, struct create_body *body, const char *
         job_start(eng->loop, JOB_SHORT, prepare_work, prepare_done, x);
     else
         container_save(c, saved, x);
+}
+
+static char **paths_of(struct engine *eng, const struct create_body *body) {
+    char **paths = NULL;
+
+    host_paths_of(&body->host, NULL, &paths);
+    strv_for_each (spec, body->host.volumes_from) {
+        auto_free char *name = NULL, *mode = NULL;
+        const struct container *c = NULL;
+
+        /* What is wrong with it is told by the plan of the mounts. */
+        if (volumes_from_parse(spec, &name, &mode, NULL) == 0)
+            c = container_find(eng, name, NULL);
+        if (c)
+            host_paths_of(&c->rec.host, &c->rec.mounts, &paths);
+    }
+    return paths;
+}
+
+void container_create(struct engine *eng, struct create_body *body, const char *name,
+                      void (*done)(void *arg, const struct create_result *r, struct err *e),
+                      void *arg) {
+    struct creation *x = xnew(struct creation);
+
+    x->engine = eng;
+    x->done = done;
+    x->arg = arg;
+    x->name = name ? xstrdup(name) : NULL;
+    x->body = *body;
+    create_body_init(body);
+    host_paths_probe(eng->loop, paths_of(eng, &x->body), begin, x);
 }

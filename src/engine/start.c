@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "engine/api_socket.h"
 #include "engine/container.h"
+#include "engine/host_paths.h"
 #include "engine/idmap.h"
 #include "engine/init_layer.h"
 #include "engine/netfiles.h"
@@ -501,6 +502,30 @@ int container_start_again(struct container *c, struct err *e) {
     return spawn(c, e);
 }
 
+static void start_failed(struct container *c, struct err *e) {
+    container_done *done = c->started;
+    void *arg = c->started_arg;
+
+    c->starting = false;
+    c->started = NULL;
+    str_set(&c->rec.error, err_msg(e));
+    c->rec.exit_code = 128;
+    container_save(c, NULL, NULL);
+    container_attach_drop(c);
+    container_wake(c, WAIT_NOT_RUNNING);
+    container_settled(c);
+    container_auto_remove(c);
+    done(arg, e);
+}
+
+/* A container that is being started is not removed meanwhile. */
+static void paths_have_answered(void *arg, struct err *e) {
+    struct container *c = arg;
+
+    if (e->class != ERR_NONE || spawn(c, e) < 0)
+        start_failed(c, e);
+}
+
 struct start {
     container_done *done;
     void *arg;
@@ -509,6 +534,7 @@ struct start {
 static void start_settled(struct container *c, void *arg) {
     struct start own = *(struct start *)arg;
     auto_err e = ERR_INIT;
+    char **paths = NULL;
     int r = 0;
 
     free(arg);
@@ -518,29 +544,20 @@ static void start_settled(struct container *c, void *arg) {
         r = err_set(&e, ERR_CONFLICT, "cannot start a paused container, try unpause instead");
     else if (c->rec.running)
         r = err_set(&e, ERR_NOT_MODIFIED, "Container already started");
-    if (r == 0) {
-        loop_timer_free(c->restart_timer); /* a start by hand does not wait for the policy's */
-        c->restart_timer = NULL;
-        c->rec.restarting = false;
-        c->rec.manually_stopped = false;
-        c->starting = true;
-        c->start_repeated = false;
-        c->started = own.done;
-        c->started_arg = own.arg;
-        r = spawn(c, &e);
-        if (r == 0)
-            return;
-        c->starting = false;
-        c->started = NULL;
-        str_set(&c->rec.error, err_msg(&e));
-        c->rec.exit_code = 128;
-        container_save(c, NULL, NULL);
-        container_attach_drop(c);
-        container_wake(c, WAIT_NOT_RUNNING);
-        container_settled(c);
-        container_auto_remove(c);
+    if (r < 0) {
+        own.done(own.arg, &e);
+        return;
     }
-    own.done(own.arg, &e);
+    loop_timer_free(c->restart_timer); /* a start by hand does not wait for the policy's */
+    c->restart_timer = NULL;
+    c->rec.restarting = false;
+    c->rec.manually_stopped = false;
+    c->starting = true;
+    c->start_repeated = false;
+    c->started = own.done;
+    c->started_arg = own.arg;
+    host_paths_of(&c->rec.host, &c->rec.mounts, &paths);
+    host_paths_probe(c->engine->loop, paths, paths_have_answered, c);
 }
 
 void container_start(struct container *c, container_done *done, void *arg) {

@@ -96,6 +96,26 @@ bool userns_path_can(const char *path) {
     return !mount.is_mapped;
 }
 
+/* By the mount table alone where somebody else answers for the file system: asking the file system
+ * itself may wait for ever, and a bind of / has them all below. */
+static bool entry_can(const struct mountinfo_entry *m) {
+    static const char *const remote[] = {"9p",      "afs", "ceph", "cifs", "coda", "fuse",
+                                         "fuseblk", "nfs", "nfs4", "smb3", "smbfs"};
+    auto_strv options = str_split(m->options, ',');
+    const bool is_ceph = str_eq(m->fs_type, "ceph");
+
+    if (strv_has(options, "idmapped"))
+        return false;
+    if (str_eq(m->fs_type, "autofs"))
+        return true; /* a place where something is mounted once it is looked at */
+    if (str_starts(m->fs_type, "fuse."))
+        return false;
+    for (size_t i = 0; i < sizeof remote / sizeof *remote; i++)
+        if (str_eq(m->fs_type, remote[i]))
+            return is_ceph && kernel_version() >= KERNEL(6, 7);
+    return userns_path_can(m->mount_point);
+}
+
 static void add_unmapped_below(const struct mountinfo *info, const char *source,
                                char ***sentences) {
     auto_free char *real = realpath(source, NULL);
@@ -108,7 +128,7 @@ static void add_unmapped_below(const struct mountinfo *info, const char *source,
         const char *at = info->entries[i].mount_point;
         const char *below = str_after(at, str_eq(real, "/") ? "" : real);
 
-        if (!below || below[0] != '/' || !below[1] || userns_path_can(at))
+        if (!below || below[0] != '/' || !below[1] || entry_can(&info->entries[i]))
             continue;
         first = first ? first : at;
         count++;
