@@ -272,6 +272,8 @@ static int fill_process(struct exec *x, struct container *c, struct rt_request *
         if (r == 0)
             q->spec.lin.seccomp = take_ptr(seccomp);
     }
+    if (r == 0)
+        r = spec_rlimits(&h, &x->engine->options.ulimits, p, e);
     p->oom_score_adj = (struct opt_int){true, h.oom_score_adj};
     security_options_done(&so);
     return r;

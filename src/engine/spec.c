@@ -85,10 +85,10 @@ static int parse_default_ulimit(const char *text, int64_t *soft, int64_t *hard) 
     return r;
 }
 
-static int fill_rlimits(const struct host_config *h, const struct spec_facts *f,
-                        struct oci_process *p, struct err *e) {
-    if (f->default_ulimits) {
-        strmap_for_each(u, f->default_ulimits) {
+int spec_rlimits(const struct host_config *h, const struct strmap *default_ulimits,
+                 struct oci_process *p, struct err *e) {
+    if (default_ulimits) {
+        strmap_for_each(u, default_ulimits) {
             int64_t soft, hard;
 
             if (parse_default_ulimit(u->value, &soft, &hard) < 0) {
@@ -148,7 +148,7 @@ static int fill_process(const struct container_config *c, const struct host_conf
     str_set(&p->apparmor_profile, f->apparmor_profile);
     str_set(&p->selinux_label, f->selinux_label);
     p->oom_score_adj = (struct opt_int){true, h->oom_score_adj};
-    return fill_rlimits(h, f, p, e);
+    return spec_rlimits(h, f->default_ulimits, p, e);
 }
 
 /* ---- namespaces ---------------------------------------------------------------------------- */

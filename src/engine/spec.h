@@ -76,5 +76,8 @@ char **spec_environment(char *const *env, const char *hostname, bool tty);
 /* The capability sets for these options; NULL-terminated names. ERR_INVALID. */
 int spec_capabilities(const struct host_config *h, uint64_t held, struct oci_capabilities *ret,
                       struct err *e);
+/* The limits of resources: the daemon's (may be NULL), then the container's own, which win. */
+int spec_rlimits(const struct host_config *h, const struct strmap *default_ulimits,
+                 struct oci_process *p, struct err *e);
 /* Bounding set as a mask, for resolving a seccomp profile. */
 int spec_capability_mask(const struct host_config *h, uint64_t held, uint64_t *ret, struct err *e);

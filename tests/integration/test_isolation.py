@@ -265,3 +265,10 @@ def test_hostname_and_domain(api):
     api.start(cid)
     api.wait(cid)
     assert api.logs(cid).decode().strip() == cid[:12]
+
+
+def test_masked_user_files(api):
+    """Hidden like any other path; root needs no entry in them."""
+    code, out = api.output(["sh", "-c", "wc -c </etc/passwd; id -u"],
+                           host={"MaskedPaths": ["/etc/passwd", "/etc/group"]})
+    assert (code, out.split()) == (0, ["0", "0"])

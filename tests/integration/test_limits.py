@@ -69,6 +69,15 @@ def test_ulimits(api):
     assert (code, out) == (0, "100\n200\n")
 
 
+def test_ulimits_of_execs(api, new_daemon):
+    """A further process has the container's limits, not the daemon's."""
+    ulimit = ["sh", "-c", "ulimit -n; ulimit -Hn"]
+    cid = api.run(["sleep", "1000"], host={"Ulimits": [{"Name": "nofile", "Soft": 100, "Hard": 200}]})
+    assert api.exec(cid, ulimit)[1] == "100\n200\n"
+    d = new_daemon("--default-ulimit", "nofile=50:60")
+    assert d.api.exec(d.api.run(["sleep", "1000"]), ulimit)[1] == "50\n60\n"
+
+
 def may_raise(daemon):
     with open("/proc/%d/status" % daemon.pid, encoding="utf-8") as f:
         held = [line.split()[1] for line in f if line.startswith("CapEff")][0]
