@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,7 +92,7 @@ static int receive_file(struct exchange *x, const char *path, struct err *e) {
         fd = mkostemp(temporary, O_CLOEXEC);
     }
     if (fd < 0)
-        return err_set(e, ERR_INVALID, "invalid output path: stat %s: %s", path, strerror(errno));
+        return err_sys(e, errno, "open %s", path);
     fd_writer_init(&to, fd);
     n = reader_copy(&from.base, &to.base);
     if (n < 0) {
@@ -106,6 +107,16 @@ static int receive_file(struct exchange *x, const char *path, struct err *e) {
         return err_sys(e, errnum, "rename %s", path);
     }
     return 0;
+}
+
+int archive_check_output(const char *path, struct err *e) {
+    auto_free char *copy = xstrdup(path);
+    const char *folder = dirname(copy);
+    struct stat st;
+
+    return *path && stat(folder, &st) < 0
+               ? err_sys(e, errno, "invalid output path: stat %s", folder)
+               : 0;
 }
 
 int archive_receive(struct cli *cli, const char *path, const char *query, const char *output,

@@ -13,6 +13,8 @@ void archive_add_platforms(struct buf *query, char *const *platforms);
 /* Sends the request with fd's content as its body; the answer is success then. */
 int archive_send(struct cli *cli, struct exchange *x, struct request *request, int fd,
                  struct err *e);
+/* The folder of `path` (may be "") is there: asked before anything is sent. */
+int archive_check_output(const char *path, struct err *e);
 /* GET into the file `output`, "": stdout. */
 int archive_receive(struct cli *cli, const char *path, const char *query, const char *output,
                     struct err *e);

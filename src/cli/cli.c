@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,11 +186,27 @@ static int check_operands(const struct cli *cli, const struct args *a) {
     return 1;
 }
 
+/* Nobody reads any more ("fence logs x | head"): the end that the signal would have been, which is
+ * not an error to tell. Writes are checked all the same, for terminals must be put right first. */
+static void end_of_pipe(int errnum) {
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+    if (errnum != EPIPE || poll(&out, 1, 0) != 1 || !(out.revents & POLLERR))
+        return;
+    (void)signal(SIGPIPE, SIG_DFL);
+    (void)raise(SIGPIPE); /* a parent may have blocked it: then the error is told */
+}
+
 static int finish(int r, struct err *e) {
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "write /dev/stdout: %s\n", strerror(errno));
+        auto_free char *reason = err_errno_text(errno);
+
+        end_of_pipe(errno);
+        fprintf(stderr, "write /dev/stdout: %s\n", reason);
         return 1;
     }
+    if (r < 0 && e)
+        end_of_pipe(e->errnum);
     if (r < 0 || (e && e->msg))
         fprintf(stderr, "%s\n", err_msg(e));
     return r < 0 ? 1 : r;

@@ -95,6 +95,10 @@ int complete_words(struct cli *cli, int argc, char *const *argv);
  * "<prefix><operand><suffix>". Returns 0 or -errno. */
 int each_operand(struct cli *cli, const struct args *a, const char *method, const char *prefix,
                  const char *suffix, const char *query, struct err *e);
+/* The same for what is forced: an operand that is not there is told on stderr, and is no failure.
+ */
+int each_operand_forced(struct cli *cli, const struct args *a, const char *method,
+                        const char *prefix, const char *suffix, const char *query, struct err *e);
 /* -f name=value flags as the API's JSON: {"name":{"value":true}}; NULL when there are none. Owned.
  */
 char *filters_json(char *const *filters);

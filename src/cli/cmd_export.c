@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -19,6 +20,10 @@ static int cmd_export(struct cli *cli, const struct args *a, struct err *e) {
     if (!*output && isatty(STDOUT_FILENO) == 1)
         return err_set(e, ERR_INVALID,
                        "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+    if (archive_check_output(output, e) < 0) {
+        err_wrap(e, "failed to export container");
+        return -ENOENT;
+    }
     return archive_receive(cli, path, NULL, output, e);
 }
 

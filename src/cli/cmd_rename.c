@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
-
 #include "base/alloc.h"
 #include "cli/commands.h"
 
@@ -9,10 +7,16 @@ static int cmd_rename(struct cli *cli, const struct args *a, struct err *e) {
     auto_buf query = BUF_INIT;
     int r;
 
+    if (!*a->argv[0] || !*a->argv[1])
+        return err_set(e, ERR_INVALID, "Error: Neither old nor new names may be empty");
     query_add(&query, "name", a->argv[1]);
     r = client_post_json(&cli->client, path, buf_str(&query), NULL, NULL, e);
-    if (r < 0)
-        fprintf(stderr, "Error: failed to rename container named %s\n", a->argv[0]);
+    if (r < 0) {
+        auto_err more = ERR_INIT;
+
+        err_set(&more, ERR_SYSTEM, "Error: failed to rename container named %s", a->argv[0]);
+        err_append(e, &more);
+    }
     return r;
 }
 

@@ -13,13 +13,14 @@ static const struct flag rm_flags[] = {
 static int cmd_rm(struct cli *cli, const struct args *a, struct err *e) {
     auto_buf query = BUF_INIT;
 
-    if (flag_bool(&a->flags, "force"))
-        query_add(&query, "force", "1");
     if (flag_bool(&a->flags, "link"))
         query_add(&query, "link", "1");
     if (flag_bool(&a->flags, "volumes"))
         query_add(&query, "v", "1");
-    return each_operand(cli, a, "DELETE", "/containers/", "", buf_str(&query), e);
+    if (!flag_bool(&a->flags, "force"))
+        return each_operand(cli, a, "DELETE", "/containers/", "", buf_str(&query), e);
+    query_add(&query, "force", "1");
+    return each_operand_forced(cli, a, "DELETE", "/containers/", "", buf_str(&query), e);
 }
 
 const struct command command_rm = {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <unistd.h>
 
 #include "cli/archive.h"
@@ -19,6 +20,10 @@ static int cmd_save(struct cli *cli, const struct args *a, struct err *e) {
     if (!*output && isatty(STDOUT_FILENO) == 1)
         return err_set(e, ERR_INVALID,
                        "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+    if (archive_check_output(output, e) < 0) {
+        err_wrap(e, "failed to save image");
+        return -ENOENT;
+    }
     for (int i = 0; i < a->argc; i++)
         query_add(&query, "names", a->argv[i]);
     archive_add_platform(&query, flag_str(&a->flags, "platform"));

@@ -244,8 +244,11 @@ static void caches(struct json_object *df, struct buf *out) {
 static int cmd_df(struct cli *cli, const struct args *a, struct err *e) {
     auto_json *df = NULL;
     auto_buf out = BUF_INIT;
-    int r = client_get_json(&cli->client, "/system/df", NULL, &df, e);
+    int r;
 
+    if (flag_bool(&a->flags, "verbose") && *flag_str(&a->flags, "format"))
+        return err_set(e, ERR_INVALID, "--format is not supported together with --verbose");
+    r = client_get_json(&cli->client, "/system/df", NULL, &df, e);
     if (r < 0)
         return r;
     if (!flag_bool(&a->flags, "verbose"))

@@ -100,6 +100,7 @@ static int make_node(int root, int dir, const char *name, const struct tar_entry
                      const char *link, struct err *e) {
     auto_fd from = -1;
     const char *old;
+    mode_t mask;
     int r = 0;
 
     if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
@@ -115,12 +116,16 @@ static int make_node(int root, int dir, const char *name, const struct tar_entry
         r = linkat(from, old, dir, name, 0);
         break;
     case TAR_FIFO:
+        mask = umask(0); /* nodes cannot be opened to give them the archive's mode afterwards */
         r = mkfifoat(dir, name, t->mode & 07777);
+        (void)umask(mask);
         break;
     case TAR_CHAR:
     case TAR_BLOCK:
+        mask = umask(0);
         r = mknodat(dir, name, (t->type == TAR_CHAR ? S_IFCHR : S_IFBLK) | (t->mode & 07777),
                     makedev(t->dev_major, t->dev_minor));
+        (void)umask(mask);
         break;
     case TAR_FILE:
     case TAR_DIR:

@@ -24,8 +24,8 @@ void err_append(struct err *e, const struct err *more) {
     *e = (struct err){.class = more->class, .errnum = more->errnum, .msg = text};
 }
 
-int each_operand(struct cli *cli, const struct args *a, const char *method, const char *prefix,
-                 const char *suffix, const char *query, struct err *e) {
+static int each(struct cli *cli, const struct args *a, const char *method, const char *prefix,
+                const char *suffix, const char *query, bool missing_ok, struct err *e) {
     int result = 0;
 
     for (int base = 0; base < a->argc; base += PARALLEL_MAX) {
@@ -50,6 +50,8 @@ int each_operand(struct cli *cli, const struct args *a, const char *method, cons
                 r[i] = exchange_check(&x[i], &failed[i]);
             if (r[i] == 0) {
                 printf("%s\n", a->argv[base + i]);
+            } else if (missing_ok && failed[i].class == ERR_NOT_FOUND) {
+                fprintf(stderr, "%s\n", err_msg(&failed[i]));
             } else {
                 err_append(e, &failed[i]);
                 result = r[i];
@@ -60,6 +62,16 @@ int each_operand(struct cli *cli, const struct args *a, const char *method, cons
         }
     }
     return result;
+}
+
+int each_operand(struct cli *cli, const struct args *a, const char *method, const char *prefix,
+                 const char *suffix, const char *query, struct err *e) {
+    return each(cli, a, method, prefix, suffix, query, false, e);
+}
+
+int each_operand_forced(struct cli *cli, const struct args *a, const char *method,
+                        const char *prefix, const char *suffix, const char *query, struct err *e) {
+    return each(cli, a, method, prefix, suffix, query, true, e);
 }
 
 int filter_check(const char *value, struct err *e) {

@@ -184,7 +184,7 @@ static int demux_write(struct demux *d, const char *p, size_t n, struct err *e) 
         take = d->left < n ? d->left : n;
         r = io_write_all(d->head[0] >= 2 ? STDERR_FILENO : STDOUT_FILENO, p, take);
         if (r < 0)
-            return err_sys(e, r, "write");
+            return err_sys(e, r, "write /dev/%s", d->head[0] >= 2 ? "stderr" : "stdout");
         d->left -= (uint32_t)take;
         p += take;
         n -= take;
