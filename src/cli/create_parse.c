@@ -112,7 +112,7 @@ static int device_pair(const char *v, char **ret_path, const char **ret_value, s
 
 int check_device_rate(const char *v, struct err *e) {
     auto_free char *path = NULL;
-    const char *value;
+    const char *value = NULL;
     int64_t n;
     int r = device_pair(v, &path, &value, e);
 
@@ -129,7 +129,7 @@ int check_device_rate(const char *v, struct err *e) {
 
 int check_weight_device(const char *v, struct err *e) {
     auto_free char *path = NULL;
-    const char *value;
+    const char *value = NULL;
     uint64_t n;
     int r = device_pair(v, &path, &value, e);
 
