@@ -281,7 +281,7 @@ static int check_name(const char *what, const char *name, struct err *e) {
     return bad ? err_set(e, ERR_INVALID, "invalid %s format: %s", what, name) : 0;
 }
 
-static bool mac_is_valid(const char *mac) {
+bool mac_is_valid(const char *mac) {
     size_t len = strlen(mac);
 
     if (len != 17) {

@@ -82,6 +82,8 @@ int host_resources_validate(struct host_config *h, const struct host_facts *fact
                             char ***warnings, struct err *e);
 int restart_policy_validate(const struct restart_policy *p, struct err *e);
 
+/* "02:42:ac:11:00:02", or with dashes. */
+bool mac_is_valid(const char *mac);
 /* "SIGTERM", "term", "15", "RTMIN+3" -> number. -EINVAL. */
 int signal_parse(const char *s);
 /* "99": a number, whether or not there is such a signal. Docker has words of its own for those. */

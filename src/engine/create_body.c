@@ -143,6 +143,11 @@ static void adapt_to_version(struct create_body *b, int minor) {
         b->config.healthcheck->start_interval = 0;
     }
     b->flat_read_only_binds = minor < 44;
+    for (size_t i = 0; minor < 44 && i < b->networking.endpoints.count; i++) {
+        /* What clients sent back of an inspect, and no wish. */
+        str_set(&field_map_at(&b->networking.endpoints, struct endpoint_settings, i)->mac_address,
+                NULL);
+    }
     for (size_t i = 0; i < h->mounts.count; i++) {
         struct mount_bind_options *o =
             field_array_at(&h->mounts, struct mount_spec, i)->bind_options;
@@ -230,7 +235,25 @@ static int check_ipam(const struct endpoint_ipam *ipam, struct err *e) {
     return 0;
 }
 
-static int check_endpoints(const struct networking_config *n, struct err *e) {
+/* The address of a container is its endpoint's, whichever of the two places names it. */
+static int check_mac(const struct endpoint_settings *s, const struct container_config *c,
+                     struct err *e) {
+    if (str_empty(s->mac_address)) {
+        return 0;
+    }
+    if (!mac_is_valid(s->mac_address)) {
+        return err_set(e, ERR_INVALID, "address %s: invalid MAC address", s->mac_address);
+    }
+    if (!str_empty(c->mac_address) && !str_case_eq(c->mac_address, s->mac_address)) {
+        return err_set(e, ERR_INVALID,
+                       "the container-wide MAC address must match the endpoint-specific MAC "
+                       "address for the main network, or be left empty");
+    }
+    return 0;
+}
+
+static int check_endpoints(const struct networking_config *n, const struct container_config *c,
+                           struct err *e) {
     if (n->endpoints.count > 1) {
         auto_free char *names = strv_join(n->endpoints.keys, ", ");
 
@@ -242,6 +265,9 @@ static int check_endpoints(const struct networking_config *n, struct err *e) {
             field_map_at(&n->endpoints, struct endpoint_settings, i);
         int r = s->ipam_config ? check_ipam(s->ipam_config, e) : 0;
 
+        if (r == 0) {
+            r = check_mac(s, c, e);
+        }
         if (r < 0) {
             return r;
         }
@@ -322,6 +348,11 @@ static int check_ports(const char *json, bool discarded, struct err *e) {
     return 0;
 }
 
+/* Is `name` of EndpointsConfig the network that the mode means? */
+static bool is_network_of(const char *name, const char *mode) {
+    return network_mode_is_bridge(mode) ? network_mode_is_bridge(name) : str_eq(name, mode);
+}
+
 static int check_network(const struct create_body *b, struct err *e) {
     const struct host_config *h = &b->host;
     int r = check_ports(h->port_bindings, mode_is_host(h->network_mode), e);
@@ -354,11 +385,19 @@ static int check_network(const struct create_body *b, struct err *e) {
                            "NetworkingConfig.EndpointsConfig=%s",
                            name, name);
         }
+        if (!is_network_of(name, h->network_mode)) {
+            return refuse(e, "endpoints of other networks than the network mode are",
+                          "NetworkingConfig.EndpointsConfig", name);
+        }
         if (s->ipam_config && (!str_empty(s->ipam_config->ipv4_address) ||
                                !str_empty(s->ipam_config->ipv6_address))) {
             return err_set(e, ERR_INVALID,
                            "user specified IP address "
                            "is supported on user defined networks only");
+        }
+        if (s->ipam_config && strv_len(s->ipam_config->link_local_ips)) {
+            return refuse(e, "link-local addresses are", "EndpointSettings.IPAMConfig.LinkLocalIPs",
+                          s->ipam_config->link_local_ips[0]);
         }
         if (strv_len(s->aliases)) {
             return err_set(e, ERR_INVALID,
@@ -479,7 +518,7 @@ int create_body_validate(struct create_body *b, const struct host_facts *facts, 
         r = host_config_validate(&b->host, &b->config, facts, warnings, e);
     }
     if (r == 0) {
-        r = check_endpoints(&b->networking, e);
+        r = check_endpoints(&b->networking, &b->config, e);
     }
     if (r == 0) {
         r = create_body_check_supported(b, e);

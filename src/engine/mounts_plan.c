@@ -237,6 +237,22 @@ static int check_volume(const struct mount_spec *m, struct err *e) {
     return 0;
 }
 
+/* Options of another type would do nothing. Empty ones, which some clients send, say nothing. */
+static int check_foreign_options(const struct mount_spec *m, struct err *e) {
+    const struct mount_tmpfs_options *t = m->tmpfs_options;
+    const struct mount_volume_options *v = m->volume_options;
+
+    if (t && !str_eq(m->type, "tmpfs") &&
+        (t->size_bytes || t->mode || !(str_empty(t->options) || str_eq(t->options, "null")))) {
+        return err_set(e, ERR_INVALID, "field TmpfsOptions must not be specified");
+    }
+    if (v && !str_eq(m->type, "volume") &&
+        (v->no_copy || v->labels.count || !str_empty(v->subpath) || v->driver_config)) {
+        return err_set(e, ERR_INVALID, "field VolumeOptions must not be specified");
+    }
+    return 0;
+}
+
 static int check_spec(const struct mount_spec *m, bool check_source, struct err *e) {
     int r;
 
@@ -244,6 +260,10 @@ static int check_spec(const struct mount_spec *m, bool check_source, struct err 
         return err_set(e, ERR_INVALID, "field Target must not be empty");
     }
     r = check_destination(m->target, e);
+    if (r == 0 &&
+        (str_eq(m->type, "bind") || str_eq(m->type, "volume") || str_eq(m->type, "tmpfs"))) {
+        r = check_foreign_options(m, e);
+    }
     if (r < 0) {
         return r;
     }

@@ -211,7 +211,26 @@ static int make_state_dir(const char *path, struct err *e) {
     return r < 0 ? err_sys(e, r, "cannot make %s", path) : 0;
 }
 
+/* Of the container as a whole, or of its endpoint; create has checked them. Owned by the caller. */
+static char *wanted_mac(const struct container *c) {
+    struct networking_config n;
+    char *mac = NULL;
+
+    if (!str_empty(c->rec.config.mac_address))
+        return xstrdup(c->rec.config.mac_address);
+    if (str_empty(c->rec.networking))
+        return NULL;
+    field_init(&networking_config_table, &n);
+    if (field_parse_text(&networking_config_table, c->rec.networking, strlen(c->rec.networking), &n,
+                         NULL) == 0 &&
+        n.endpoints.count)
+        str_set(&mac, field_map_at(&n.endpoints, struct endpoint_settings, 0)->mac_address);
+    field_done(&networking_config_table, &n);
+    return mac;
+}
+
 static int attach_network(struct container *c, struct rt_net *net, struct err *e) {
+    auto_free char *mac = wanted_mac(c);
     const char *mode = c->rec.host.network_mode;
     struct network_endpoint ep = {0};
     int r;
@@ -221,7 +240,7 @@ static int attach_network(struct container *c, struct rt_net *net, struct err *e
         str_set(&net->mode, mode_is_host(mode) ? "host" : mode_container(mode) ? "join" : "none");
         return 0;
     }
-    r = network_attach(c->engine->network, c->rec.config.mac_address, &ep, e);
+    r = network_attach(c->engine->network, mac, &ep, e);
     if (r < 0)
         return r;
     {

@@ -272,3 +272,20 @@ def test_masked_user_files(api):
     code, out = api.output(["sh", "-c", "wc -c </etc/passwd; id -u"],
                            host={"MaskedPaths": ["/etc/passwd", "/etc/group"]})
     assert (code, out.split()) == (0, ["0", "0"])
+
+
+def test_mac_address(api):
+    """Where API 1.44 has it, in the endpoint, and where it was before."""
+    show = ["sh", "-c", "cat /sys/class/net/eth0/address"]
+    for version, config in (
+            ("v1.51", {"NetworkingConfig": {"EndpointsConfig": {"bridge": {"MacAddress": "02:42:0a:00:00:07"}}}}),
+            ("v1.41", {"MacAddress": "02:42:0a:00:00:07"})):
+        newer = Api(api.path, version)
+        assert newer.output(show, host={"NetworkMode": "bridge"}, **config) == (0, "02:42:0a:00:00:07\n")
+    newer = Api(api.path, "v1.51")
+    for address, other, why in (("x", "", "address x: invalid MAC address"),
+                                ("02:42:0a:00:00:07", "02:42:0a:00:00:08", "must match")):
+        a = newer.request("POST", "/containers/create", {
+            "Image": "busybox", "MacAddress": other,
+            "NetworkingConfig": {"EndpointsConfig": {"bridge": {"MacAddress": address}}}})
+        assert a.status == 400 and why in a.message

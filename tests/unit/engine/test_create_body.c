@@ -340,6 +340,13 @@ static void test_unsupported(void **state) {
         {C("\"NetworkingConfig\":{\"EndpointsConfig\":{\"bridge\":{\"IPAMConfig\":{"
            "\"IPv4Address\":\"1.2.3.4\"}}}}"),
          "user specified IP address is supported on user defined networks only"},
+        {C("\"NetworkingConfig\":{\"EndpointsConfig\":{\"bridge\":{\"IPAMConfig\":{"
+           "\"LinkLocalIPs\":[\"169.254.1.2\"]}}}}"),
+         "link-local addresses are not supported yet: "
+         "EndpointSettings.IPAMConfig.LinkLocalIPs=169.254.1.2"},
+        {C("\"NetworkingConfig\":{\"EndpointsConfig\":{\"none\":{}}}"),
+         "endpoints of other networks than the network mode are not supported yet: "
+         "NetworkingConfig.EndpointsConfig=none"},
         {H("\"StorageOpt\":{}"), NULL},
         {H("\"StorageOpt\":{\"size\":\"10G\"}"), "--storage-opt is supported only for overlay over "
                                                  "xfs with 'pquota' mount option"},

@@ -155,8 +155,16 @@ static void test_mounts(void **state) {
          "invalid mount config for type \"bind\": invalid propagation mode: x"},
         {"\"Type\":\"bind\",\"Source\":\"/etc\",\"Target\":\"/x\",\"VolumeOptions\":{}",
          "invalid mount config for type \"bind\": field VolumeOptions must not be specified"},
+        {"\"Type\":\"bind\",\"Source\":\"/etc\",\"Target\":\"/x\",\"TmpfsOptions\":{"
+         "\"SizeBytes\":1}",
+         "invalid mount config for type \"bind\": field TmpfsOptions must not be specified"},
+        {"\"Type\":\"volume\",\"Source\":\"vol\",\"Target\":\"/x\",\"TmpfsOptions\":{"
+         "\"Options\":[[\"exec\"]]}",
+         "invalid mount config for type \"volume\": field TmpfsOptions must not be specified"},
+        {"\"Type\":\"tmpfs\",\"Target\":\"/x\",\"VolumeOptions\":{\"NoCopy\":true}",
+         "invalid mount config for type \"tmpfs\": field VolumeOptions must not be specified"},
         {"\"Type\":\"bind\",\"Source\":\"/etc\",\"Target\":\"/x\",\"ReadOnly\":true,"
-         "\"Consistency\":\"foo\"",
+         "\"TmpfsOptions\":{},\"Consistency\":\"foo\"",
          BIND("/etc", "/x", "", "false", "rprivate")},
         {"\"Type\":\"volume\",\"Target\":\"/x\"", VOLUME("", "/x", "z", "true")},
         {"\"Type\":\"volume\",\"Source\":\"v1\",\"Target\":\"/x\",\"ReadOnly\":true",
