@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "engine/config.h"
+#include "engine/log_attrs.h"
 #include "engine/mounts_plan.h"
 #include "format/units.h"
 #include "sys/caps.h"
@@ -237,10 +238,10 @@ static int check_files(const struct strmap *config, const char *driver, struct e
                        "compress cannot be true when max-file is less than 2 or "
                        "max-size is not set");
     }
-    return 0;
+    return log_attrs_check(config, e);
 }
 
-static int check_log(const struct log_config *l, struct err *e) {
+static int check_log(const struct log_config *l, char ***warnings, struct err *e) {
     const char *mode = strmap_get(&l->config, "mode");
     const char *buffer = strmap_get(&l->config, "max-buffer-size");
     int64_t bytes;
@@ -264,6 +265,10 @@ static int check_log(const struct log_config *l, struct err *e) {
         return err_set(e, ERR_INVALID,
                        "error looking up logging plugin %s: plugin \"%s\" not found", l->type,
                        l->type);
+    }
+    if (str_eq(mode, "non-blocking")) {
+        strv_add(warnings, "Log mode non-blocking has no effect: logs are files of this host, and "
+                           "no output is dropped.");
     }
     return check_files(&l->config, str_empty(l->type) ? "json-file" : l->type, e);
 }
@@ -430,7 +435,7 @@ static int check_security(const struct host_config *h, struct err *e) {
 }
 
 /* The part that dockerd does for all platforms. */
-static int check_common(const struct host_config *h, struct err *e) {
+static int check_common(const struct host_config *h, char ***warnings, struct err *e) {
     int r;
 
     if (h->auto_remove && !str_empty(h->restart_policy.name) &&
@@ -448,7 +453,7 @@ static int check_common(const struct host_config *h, struct err *e) {
         r = check_security(h, e);
     }
     if (r == 0) {
-        r = check_log(&h->log_config, e);
+        r = check_log(&h->log_config, warnings, e);
     }
     if (r == 0) {
         r = check_modes(h, e);
@@ -458,7 +463,7 @@ static int check_common(const struct host_config *h, struct err *e) {
 
 int host_config_validate(struct host_config *h, const struct container_config *c,
                          const struct host_facts *f, char ***warnings, struct err *e) {
-    int r = check_common(h, e);
+    int r = check_common(h, warnings, e);
 
     (void)c;
     if (r == 0) {

@@ -18,6 +18,7 @@
 #include "engine/host_paths.h"
 #include "engine/idmap.h"
 #include "engine/init_layer.h"
+#include "engine/log_attrs.h"
 #include "engine/netfiles.h"
 #include "engine/spawner_link.h"
 #include "engine/spec.h"
@@ -266,50 +267,17 @@ static int attach_network(struct container *c, struct rt_net *net, struct err *e
     return 0;
 }
 
-/* "attrs" of each log line: the labels and variables that the log options name, and a tag. */
-static char *log_attributes(const struct container *c) {
-    const struct strmap *o = &c->rec.host.log_config.config;
-    auto_strv labels = str_split(str_or_empty(strmap_get(o, "labels")), ',');
-    auto_strv env = str_split(str_or_empty(strmap_get(o, "env")), ',');
-    const char *tag = strmap_get(o, "tag");
-    struct buf b = BUF_INIT;
-    bool any = false;
-    struct jw w;
-
-    jw_init(&w, &b);
-    jw_object(&w);
-    strv_for_each (name, labels) {
-        const char *v = strmap_get(&c->rec.config.labels, name);
-
-        if (v) {
-            jw_kstr(&w, name, v);
-            any = true;
-        }
-    }
-    strv_for_each (name, env) {
-        const char *v = env_find(c->rec.config.env, name);
-
-        if (v) {
-            jw_kstr(&w, name, v);
-            any = true;
-        }
-    }
-    if (!str_empty(tag)) {
-        jw_kstr(&w, "tag", tag);
-        any = true;
-    }
-    jw_end_object(&w);
-    if (any)
-        return buf_take(&b);
-    buf_done(&b);
-    return NULL;
-}
-
 static void fill_log(const struct container *c, struct rt_log *log) {
     const struct strmap *o = &c->rec.host.log_config.config;
     const char *size = strmap_get(o, "max-size"), *files = strmap_get(o, "max-file");
     const char *compress = strmap_get(o, "compress");
     const bool local = str_eq(c->rec.host.log_config.type, "local");
+    const struct log_facts facts = {.id = c->rec.id,
+                                    .name = c->rec.name,
+                                    .image_id = c->rec.image_id,
+                                    .image_name = c->rec.config.image,
+                                    .path = c->rec.path,
+                                    .args = c->rec.args};
 
     str_set(&log->driver, c->rec.host.log_config.type);
     if (str_eq(log->driver, "none"))
@@ -332,7 +300,7 @@ static void fill_log(const struct container *c, struct rt_log *log) {
         log->max_size = 0; /* "-1": unlimited */
     if (compress)
         (void)str_to_bool(compress, &log->compress);
-    log->extra = log_attributes(c);
+    log->extra = log_attrs_text(o, &c->rec.config, &facts);
 }
 
 static int fill_seccomp(struct container *c, const struct security_options *so, bool notify,

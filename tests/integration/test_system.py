@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """/_ping, /version, /info, version prefixes, and what is not there."""
+import json
 import os
 import re
 
@@ -161,3 +162,21 @@ def test_refuses_what_it_cannot(new_daemon):
     assert d.process.wait(30) == 1
     assert "--storage-driver=btrfs" in d.log()
     d.process = None
+
+
+def test_log_attributes(api):
+    """Labels, variables and a tag, in each line of the log."""
+    config = {"labels": "l", "labels-regex": "^x", "env": "E", "env-regex": "^(F|G)O+$",
+              "tag": "{{.Name}}/{{ .ID }} {{.ImageName}}"}
+    cid = api.create(cmd=["echo", "hi"], name="tagged", Labels={"l": "1", "xx": "2", "no": "3"},
+                     Env=["E=1", "FOO=2", "GO=a=b", "NO=3"],
+                     host={"LogConfig": {"Type": "json-file", "Config": config}})
+    api.start(cid)
+    api.wait(cid)
+    with open(api.inspect(cid)["LogPath"], encoding="utf-8") as f:
+        attrs = json.loads(f.readline())["attrs"]
+    assert attrs == {"l": "1", "xx": "2", "E": "1", "FOO": "2", "GO": "a=b",
+                     "tag": "tagged/%s busybox" % cid[:12]}
+    a = api.request("POST", "/containers/create", {"Image": "busybox", "HostConfig": {"LogConfig": {
+        "Type": "json-file", "Config": {"mode": "non-blocking"}}}})
+    assert a.status == 201 and "non-blocking" in a.json["Warnings"][0]

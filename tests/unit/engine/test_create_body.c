@@ -231,6 +231,15 @@ static void test_policies(void **state) {
          NULL},
         {H("\"LogConfig\":{\"Type\":\"json-file\",\"Config\":{\"mode\":\"x\"}}"),
          "logger: logging mode not supported: x"},
+        {H("\"LogConfig\":{\"Type\":\"json-file\",\"Config\":{\"tag\":\"a {{ .Name }}/{{.ID}}\","
+           "\"labels-regex\":\"^(a|b)\",\"env-regex\":\"\"}}"),
+         NULL},
+        {H("\"LogConfig\":{\"Type\":\"json-file\",\"Config\":{\"tag\":\"a{{.Nope}}\"}}"),
+         "log option tag={{.Nope}}: not supported, a tag is text with {{.ID}}, {{.FullID}}, "
+         "{{.Name}}, {{.ImageID}}, {{.ImageFullID}}, {{.ImageName}}, {{.Command}} and "
+         "{{.DaemonName}}"},
+        {H("\"LogConfig\":{\"Type\":\"json-file\",\"Config\":{\"env-regex\":\"(\"}}"),
+         "log option env-regex=(: Unmatched ( or \\("},
         {H("\"LogConfig\":{\"Type\":\"json-file\",\"Config\":{\"max-buffer-size\":\"1m\"}}"),
          "logger: max-buffer-size option is only supported with 'mode=non-blocking'"},
         {H("\"LogConfig\":{\"Type\":\"json-file\",\"Config\":{\"compress\":\"true\"}}"),
