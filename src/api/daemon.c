@@ -18,7 +18,6 @@
 #include "base/log.h"
 #include "engine/adopt.h"
 #include "engine/host_paths.h"
-#include "runtime/seccomp.h"
 #include "wire/listen.h"
 #include "wire/sdnotify.h"
 #include "wire/tls.h"
@@ -79,27 +78,6 @@ static int write_pidfile(const char *path, struct err *e) {
     }
     r = io_replace_file_at(AT_FDCWD, path, text, strlen(text), 0644);
     return r < 0 ? err_sys(e, r, "cannot write %s", path) : 0;
-}
-
-static int read_seccomp_profile(struct daemon_options *o, struct engine_options *eo,
-                                struct err *e) {
-    auto_buf text = {.max = 1 << 20};
-    int r;
-
-    if (str_empty(o->seccomp_profile) || str_eq(o->seccomp_profile, "default") ||
-        str_eq(o->seccomp_profile, "builtin"))
-        return 0;
-    if (str_eq(o->seccomp_profile, "unconfined")) {
-        eo->seccomp_profile = xstrdup("unconfined");
-        return 0;
-    }
-    r = io_read_file_at(AT_FDCWD, o->seccomp_profile, &text);
-    if (r < 0)
-        return err_sys(e, r, "opening seccomp profile (%s) failed", o->seccomp_profile);
-    r = seccomp_profile_check(buf_str(&text), e);
-    if (r == 0)
-        eo->seccomp_profile = buf_take(&text);
-    return r;
 }
 
 /* ---- listeners ---------------------------------------------------------------------------------
@@ -191,6 +169,13 @@ static void on_leave_signal(void *arg, int sig) {
     on_stop_signal(arg, sig);
 }
 
+static void set_log_level(const struct daemon_options *o) {
+    enum log_level level = LOG_LEVEL_INFO;
+
+    (void)log_level_parse(o->log_level, &level); /* daemon_options_check has */
+    log_set_level(o->debug ? LOG_LEVEL_DEBUG : level);
+}
+
 static void on_reload_signal(void *arg, int sig) {
     struct daemon *d = arg;
     auto_err e = ERR_INIT;
@@ -203,7 +188,7 @@ static void on_reload_signal(void *arg, int sig) {
         log_error("the configuration could not be reloaded", "error", err_msg(&e));
         return;
     }
-    log_set_level(d->options->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    set_log_level(d->options);
     d->engine->options.debug = d->options->debug;
     d->engine->options.live_restore = d->options->live_restore;
     d->engine->options.shutdown_timeout = d->options->shutdown_timeout;
@@ -248,13 +233,13 @@ static int start(struct daemon *d, struct err *e) {
         if (r < 0)
             return err_sys(e, r, "cannot make %s", pid_dir);
     }
-    r = write_pidfile(o->pidfile, e);
+    r = str_empty(o->pidfile) ? 0 : write_pidfile(o->pidfile, e);
     if (r < 0)
         return r;
     daemon_options_engine(o, &eo);
     if (!eo.libexec)
         eo.libexec = find_libexec();
-    r = read_seccomp_profile(o, &eo, e);
+    r = daemon_seccomp_profile(o, &eo.seccomp_profile, e);
     if (r == 0)
         r = engine_open(d->loop, &eo, &d->engine, e);
     if (r < 0)
@@ -277,14 +262,9 @@ int daemon_run(struct daemon_options *o) {
     struct daemon d = {.options = o};
     struct loop_signal *signals[4] = {NULL};
     auto_err e = ERR_INIT;
-    enum log_level level;
     int r;
 
-    if (log_level_parse(o->log_level, &level) < 0) {
-        fprintf(stderr, "unable to parse logging level: %s\n", o->log_level);
-        return 1;
-    }
-    log_set_level(o->debug ? LOG_LEVEL_DEBUG : level);
+    set_log_level(o);
     log_set_format(str_eq(o->log_format, "json") ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
     (void)mallopt(M_ARENA_MAX, 2); /* worker threads must not leave an arena each behind */
     (void)signal(SIGPIPE, SIG_IGN);

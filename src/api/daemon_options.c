@@ -125,9 +125,10 @@ static const struct option table[] = {
     {"default-cgroupns-mode", 0, NULL, T_STRING, REFUSED, "", NULL},
     {"default-gateway-v6", 0, NULL, T_STRING, REFUSED, "", NULL},
     {"default-runtime", 0, NULL, T_STRING, REFUSED, "runc", NULL},
-    {"exec-opt", 0, "exec-opts", T_LIST, REFUSED, "", NULL},
+    {"exec-opt", 0, "exec-opts", T_LIST, REFUSED, "native.cgroupdriver=cgroupfs", NULL},
     {"features", 0, NULL, T_MAP, REFUSED, "", NULL},
     {"fixed-cidr-v6", 0, NULL, T_STRING, REFUSED, "", NULL},
+    {"default-network-opt", 0, "default-network-opts", T_MAP, REFUSED, "", NULL},
     {"host-gateway-ip", 0, NULL, T_STRING, REFUSED, "", NULL},
     {"insecure-registry", 0, "insecure-registries", T_LIST, REFUSED, "", NULL},
     {"ip", 0, NULL, T_STRING, REFUSED, "0.0.0.0", NULL},
@@ -141,6 +142,10 @@ static const struct option table[] = {
     {"network-control-plane-mtu", 0, NULL, T_INT, REFUSED, "1500", NULL},
     {"node-generic-resource", 0, "node-generic-resources", T_LIST, REFUSED, "", NULL},
     {"oom-score-adjust", 0, NULL, T_INT, REFUSED, "0", NULL},
+    {"http-proxy", 0, "", T_STRING, REFUSED, "", NULL},
+    {"https-proxy", 0, "", T_STRING, REFUSED, "", NULL},
+    {"no-proxy", 0, "", T_STRING, REFUSED, "", NULL},
+    {"proxies", 0, NULL, T_MAP, REFUSED, "", NULL},
     {"raw-logs", 0, NULL, T_BOOL, REFUSED, "false", NULL},
     {"registry-mirror", 0, "registry-mirrors", T_LIST, REFUSED, "", NULL},
     {"rootless", 0, NULL, T_BOOL, REFUSED, "false", NULL},
@@ -444,7 +449,9 @@ int daemon_options_load(struct daemon_options *o, int argc, char *const *argv, s
     r = read_file(o, path, o->config_file != NULL, given, e);
     if (!o->config_file)
         o->config_file = xstrdup(path);
-    return r < 0 ? r : complete(o, e);
+    if (r == 0)
+        r = complete(o, e);
+    return r < 0 ? r : daemon_options_check(o, e);
 }
 
 int daemon_options_reload(struct daemon_options *o, struct err *e) {

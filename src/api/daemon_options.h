@@ -32,6 +32,11 @@ void daemon_options_done(struct daemon_options *o);
 /* The command line, then the configuration file (a file named explicitly must exist). Conflicts
  * between the two are refused in dockerd's words. ERR_INVALID. */
 int daemon_options_load(struct daemon_options *o, int argc, char *const *argv, struct err *e);
+/* What the values mean: addresses, limits, options of logs, listeners. Opens nothing, so that
+ * --validate can ask. ERR_INVALID. */
+int daemon_options_check(const struct daemon_options *o, struct err *e);
+/* The text of --seccomp-profile, "unconfined", or NULL for the built-in one; the caller's. */
+int daemon_seccomp_profile(const struct daemon_options *o, char **ret, struct err *e);
 /* What SIGHUP reads again: labels, debug, live-restore, shutdown-timeout. */
 int daemon_options_reload(struct daemon_options *o, struct err *e);
 /* --help, generated from the table. */

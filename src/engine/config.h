@@ -80,6 +80,8 @@ int host_config_validate(struct host_config *h, const struct container_config *c
  * changes then. */
 int host_resources_validate(struct host_config *h, const struct host_facts *facts, bool update,
                             char ***warnings, struct err *e);
+/* The part that a daemon's defaults can get wrong: log options, ulimits, DNS. */
+int host_defaults_validate(const struct host_config *h, struct err *e);
 int restart_policy_validate(const struct restart_policy *p, struct err *e);
 
 /* "02:42:ac:11:00:02", or with dashes. */

@@ -500,3 +500,12 @@ int host_config_validate(struct host_config *h, const struct container_config *c
     }
     return r < 0 ? r : check_dns(h, e);
 }
+
+int host_defaults_validate(const struct host_config *h, struct err *e) {
+    int r = check_log(&h->log_config, e);
+
+    if (r == 0) {
+        r = check_ulimits(h, e);
+    }
+    return r < 0 ? r : check_dns(h, e);
+}

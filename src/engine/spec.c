@@ -3,6 +3,7 @@
 #include "engine/spec.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,17 +73,21 @@ static void put_rlimit(struct oci_process *p, const char *name, int64_t soft, in
     limit->hard = (uint64_t)hard;
 }
 
-/* "1024" or "1024:4096" */
-static int parse_default_ulimit(const char *text, int64_t *soft, int64_t *hard) {
+int default_ulimit_parse(const char *text, int64_t *ret_soft, int64_t *ret_hard) {
     size_t n = strcspn(text, ":");
     auto_free char *first = xstrndup(text, n);
-    int r = str_to_i64(first, soft);
+    int64_t soft, hard;
 
-    if (r == 0 && text[n] == ':') {
-        return str_to_i64(text + n + 1, hard);
+    if (str_to_i64(first, &soft) < 0) {
+        return -EINVAL;
     }
-    *hard = *soft;
-    return r;
+    hard = soft;
+    if (text[n] == ':' && str_to_i64(text + n + 1, &hard) < 0) {
+        return -EINVAL;
+    }
+    *ret_soft = soft;
+    *ret_hard = hard;
+    return 0;
 }
 
 int spec_rlimits(const struct host_config *h, const struct strmap *default_ulimits,
@@ -91,7 +96,7 @@ int spec_rlimits(const struct host_config *h, const struct strmap *default_ulimi
         strmap_for_each(u, default_ulimits) {
             int64_t soft, hard;
 
-            if (parse_default_ulimit(u->value, &soft, &hard) < 0) {
+            if (default_ulimit_parse(u->value, &soft, &hard) < 0) {
                 return err_set(e, ERR_INVALID, "invalid default ulimit: %s=%s", u->key, u->value);
             }
             put_rlimit(p, u->key, soft, hard);

@@ -76,6 +76,8 @@ char **spec_environment(char *const *env, const char *hostname, bool tty);
 /* The capability sets for these options; NULL-terminated names. ERR_INVALID. */
 int spec_capabilities(const struct host_config *h, uint64_t held, struct oci_capabilities *ret,
                       struct err *e);
+/* A default ulimit of the daemon: "1024" or "1024:4096", -1 for unlimited. -EINVAL. */
+int default_ulimit_parse(const char *text, int64_t *ret_soft, int64_t *ret_hard);
 /* The limits of resources: the daemon's (may be NULL), then the container's own, which win. */
 int spec_rlimits(const struct host_config *h, const struct strmap *default_ulimits,
                  struct oci_process *p, struct err *e);

@@ -24,6 +24,8 @@
 
 #define BRIDGE_PORTS_MAX 1023 /* BR_MAX_PORTS - 1 of the kernel's bridge */
 #define MTU_DEFAULT      1500
+#define MTU_MIN          68 /* RFC 791 */
+#define MTU_MAX          65535
 
 /* An address in use, or one whose interface has not quite gone yet. */
 struct lease {
@@ -121,25 +123,47 @@ static int open_bridge(struct network *n, const char *bip, struct err *e) {
 
 /* ---- open, close -------------------------------------------------------------------------------
  */
+int network_options_check(const struct network_options *o, struct err *e) {
+    uint32_t address, fixed;
+    int prefix = 0, fixed_prefix = 0;
+    struct in_addr gateway;
+
+    if (str_eq(o->bridge, "none"))
+        return 0;
+    if (strlen(o->bridge) >= IFNAMSIZ)
+        return err_set(e, ERR_INVALID, "the bridge name %s is too long", o->bridge);
+    if (parse_cidr(o->bip, &address, &prefix) < 0 || prefix > 30)
+        return err_set(e, ERR_INVALID,
+                       "invalid --bip %s: an address with a prefix of at most 30 bits is needed",
+                       o->bip);
+    if (!str_empty(o->fixed_cidr) &&
+        (parse_cidr(o->fixed_cidr, &fixed, &fixed_prefix) < 0 || fixed_prefix < prefix ||
+         ((fixed ^ address) & mask_of(prefix)) != 0))
+        return err_set(e, ERR_INVALID,
+                       "invalid --fixed-cidr %s: it must lie in the bridge's subnet",
+                       o->fixed_cidr);
+    if (!str_empty(o->gateway) && inet_pton(AF_INET, o->gateway, &gateway) != 1)
+        return err_set(e, ERR_INVALID, "invalid --default-gateway %s: it is not an IPv4 address",
+                       o->gateway);
+    if (o->mtu < 0 || (o->mtu > 0 && o->mtu < MTU_MIN) || o->mtu > MTU_MAX)
+        return err_set(e, ERR_INVALID, "invalid --mtu %lld: it must be 0 (the default) or %d to %d",
+                       (long long)o->mtu, MTU_MIN, MTU_MAX);
+    return 0;
+}
+
 static int plan_addresses(struct network *n, const struct network_options *o, struct err *e) {
     uint32_t subnet, fixed;
-    int prefix = 0;
+    int prefix = 0, r;
 
-    if (parse_cidr(o->bip, &n->gateway, &n->prefix_len) < 0 || n->prefix_len > 30)
-        return err_set(e, ERR_INVALID,
-                       "invalid --bip %s: an address with a prefix of at most 30 "
-                       "bits is needed",
-                       o->bip);
+    r = network_options_check(o, e);
+    if (r == 0)
+        r = parse_cidr(o->bip, &n->gateway, &n->prefix_len);
+    if (r < 0)
+        return r;
     subnet = n->gateway & mask_of(n->prefix_len);
     n->first = subnet + 1;
     n->last = (subnet | ~mask_of(n->prefix_len)) - 1;
-    if (!str_empty(o->fixed_cidr)) {
-        if (parse_cidr(o->fixed_cidr, &fixed, &prefix) < 0 || prefix < n->prefix_len ||
-            (fixed & mask_of(n->prefix_len)) != subnet)
-            return err_set(e, ERR_INVALID,
-                           "invalid --fixed-cidr %s: it must lie in the bridge's "
-                           "subnet",
-                           o->fixed_cidr);
+    if (!str_empty(o->fixed_cidr) && parse_cidr(o->fixed_cidr, &fixed, &prefix) == 0) {
         fixed &= mask_of(prefix);
         if (fixed > n->first)
             n->first = fixed;
@@ -164,7 +188,7 @@ static int plan_addresses(struct network *n, const struct network_options *o, st
 
 int network_open(const struct network_options *o, struct network **ret, struct err *e) {
     struct network *n = xnew(struct network);
-    int r = 0;
+    int r;
 
     n->nl = -1;
     if (str_eq(o->bridge, "none")) {
@@ -174,10 +198,7 @@ int network_open(const struct network_options *o, struct network **ret, struct e
     n->bridge = xstrdup(o->bridge);
     n->table = xstrdup(o->table);
     n->mtu = o->mtu > 0 ? o->mtu : MTU_DEFAULT;
-    if (strlen(n->bridge) >= IFNAMSIZ)
-        r = err_set(e, ERR_INVALID, "the bridge name %s is too long", n->bridge);
-    if (r == 0)
-        r = plan_addresses(n, o, e);
+    r = plan_addresses(n, o, e);
     if (r == 0) {
         n->nl = nl_open(NETLINK_ROUTE);
         if (n->nl < 0)

@@ -22,6 +22,9 @@ struct network_options {
     bool ip_masq, icc, ip_forward;
 };
 
+/* Whether network_open can make sense of them. ERR_INVALID. */
+int network_options_check(const struct network_options *o, struct err *e);
+
 struct network;
 /* Makes or takes over the bridge, writes the table, turns forwarding on. With bridge "none":
  * a network without bridge, whose network_attach fails. */

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fenced's own flags and daemon.json: what --validate says, and what SIGHUP reads again."""
+import json
+import signal
+import subprocess
+
+import pytest
+
+from harness.daemon import program
+from harness.wait import until
+
+WRONG = [
+    (["--log-level", "loud"], "unable to parse logging level: loud"),
+    (["--log-driver", "syslog"], "--log-driver=syslog is not supported yet"),
+    (["--log-opt", "max-size=big"], "invalid size: 'big'"),
+    (["--log-opt", "nonsense=1"], "unknown log opt 'nonsense' for json-file log driver"),
+    (["--dns", "nowhere"], "nowhere is not an ip address"),
+    (["--default-ulimit", "nofile=many"], "invalid default ulimit: nofile=many"),
+    (["--default-ulimit", "files=1"], "invalid ulimit type: files"),
+    (["--default-ulimit", "nofile=9:5"], "ulimit soft limit must be less than or equal to hard limit: 9 > 5"),
+    (["--default-ipc-mode", "odd"], 'Default IPC mode setting (odd) is invalid. Use "shareable" or "private".'),
+    (["--default-ipc-mode", "host"], 'IPC mode "host" is not supported as default value.'),
+    (["--bip", "10.0.0"], "invalid --bip 10.0.0: "),
+    (["--fixed-cidr", "10.9.0.0/24"], "invalid --fixed-cidr 10.9.0.0/24: "),
+    (["--default-gateway", "gate"], "invalid --default-gateway gate: "),
+    (["--mtu", "-5"], "invalid --mtu -5: "),
+    (["--bridge", "a-name-that-is-too-long"], "is too long"),
+    (["--seccomp-profile", "/nonexistent"], "opening seccomp profile (/nonexistent) failed: no such file"),
+    (["-H", "carrier://pigeon"], "invalid bind address format: carrier://pigeon"),
+    (["-H", "tcp://127.0.0.1:99999"], "invalid bind address format: tcp://127.0.0.1:99999"),
+    (["--tlsverify"], "both a certificate and a key are needed"),
+    (["--exec-opt", "native.cgroupdriver=systemd"], "--exec-opt=native.cgroupdriver=systemd is not supported yet"),
+    (["--http-proxy", "http://p"], "--http-proxy=http://p is not supported yet"),
+]
+
+
+def validate(*flags):
+    return subprocess.run([program("fenced"), "--validate", *flags], capture_output=True, text=True, timeout=30,
+                          check=False)
+
+
+@pytest.mark.parametrize("flags,words", WRONG)
+def test_validate(flags, words, tmp_path):
+    empty = tmp_path / "daemon.json"
+    empty.write_text("{}")
+    r = validate("--config-file", str(empty), *flags)
+    assert r.returncode == 1 and r.stdout == ""
+    assert words in r.stderr and r.stderr.endswith("See 'fenced --help'.\n")
+
+
+def test_validate_a_file(tmp_path):
+    file = tmp_path / "daemon.json"
+    file.write_text(json.dumps({
+        "exec-opts": ["native.cgroupdriver=cgroupfs"], "storage-driver": "overlay2", "log-driver": "json-file",
+        "log-opts": {"max-size": "100m"}, "dns": ["192.0.2.1", "2001:db8::1"], "mtu": 1400, "hosts": ["fd://"],
+        "default-ulimits": {"nofile": {"Name": "nofile", "Soft": 5, "Hard": 10}}, "bip": "10.9.0.1/24"}))
+    r = validate("--config-file", str(file))
+    assert (r.returncode, r.stdout, r.stderr) == (0, "configuration OK\n", "")
+    file.write_text('{"proxies": {"http-proxy": "http://p"}}')
+    assert "is not supported yet" in validate("--config-file", str(file)).stderr
+
+
+def test_reload(new_daemon, tmp_path):
+    """The level of the command line is still there after debugging."""
+    file = tmp_path / "daemon.json"
+    file.write_text('{"labels": ["a=1"]}')
+    d = new_daemon("--config-file", str(file), "--log-level", "warn", busybox=False)
+    for debug in (True, False):
+        file.write_text(json.dumps({"debug": debug, "labels": ["a=2"]}))
+        d.process.send_signal(signal.SIGHUP)
+        until(lambda: d.api.get("/info")["Debug"] is debug) # pylint: disable=cell-var-from-loop
+    assert d.api.get("/info")["Labels"] == ["a=2"]
+    assert d.log().count("Reloaded configuration") == 1 # the second is below the level again
