@@ -502,7 +502,8 @@ int host_config_validate(struct host_config *h, const struct container_config *c
 }
 
 int host_defaults_validate(const struct host_config *h, struct err *e) {
-    int r = check_log(&h->log_config, e);
+    auto_strv warnings = NULL; /* each container's create says them */
+    int r = check_log(&h->log_config, &warnings, e);
 
     if (r == 0) {
         r = check_ulimits(h, e);
