@@ -23,7 +23,7 @@
 #include "sys/fdpass.h"
 #include "sys/procfd.h"
 
-#define GREETING_MS 5000
+#define GREETING_MS 3000 /* for all of them together: who is later is heard later */
 
 /* ---- records -----------------------------------------------------------------------------------
  */
@@ -85,14 +85,15 @@ static int load_one(void *arg, const char *id, const char *doc) {
 /* ---- processes ---------------------------------------------------------------------------------
  */
 /* Waits for the greeting of a monitor: STATUS with the pidfd. */
-static int greet(int fd, struct monitor_started *ret) {
+static int greet(int fd, int64_t deadline_ns, struct monitor_started *ret) {
+    int64_t left_ns = deadline_ns - clock_mono_ns();
     struct pollfd p = {.fd = fd, .events = POLLIN};
     struct mon_msg msg;
     size_t n_fds = 1;
     int pidfd = -1;
     ssize_t n;
 
-    if (poll(&p, 1, GREETING_MS) <= 0)
+    if (poll(&p, 1, left_ns > 0 ? (int)(left_ns / NS_PER_MS) + 1 : 0) <= 0)
         return -ETIMEDOUT;
     n = fdpass_recv(fd, &msg, sizeof msg, &pidfd, &n_fds);
     if (n != sizeof msg || msg.magic != MON_MAGIC || msg.type != MON_STATUS || n_fds != 1) {
@@ -100,6 +101,23 @@ static int greet(int fd, struct monitor_started *ret) {
         return -EPROTO;
     }
     *ret = (struct monitor_started){msg.pid, msg.start_time, pidfd};
+    return 0;
+}
+
+/* A monitor that has taken the connection and says nothing waits for the disk, or the machine is
+ * very busy. It tells its STATUS once it can; until then its files are believed. */
+static int believe_files(const char *state_dir, struct monitor_started *ret) {
+    int64_t pid, start, now_start;
+    auto_fd pidfd = -1;
+
+    if (monitor_read_pid(state_dir, &pid, &start) < 0)
+        return -ENOENT;
+    pidfd = pidfd_open_pid((pid_t)pid);
+    if (pidfd < 0)
+        return pidfd;
+    if (proc_start_time((pid_t)pid, &now_start) < 0 || start != now_start)
+        return -ESRCH;
+    *ret = (struct monitor_started){(pid_t)pid, start, take_fd(&pidfd)};
     return 0;
 }
 
@@ -177,13 +195,20 @@ static void sweep_execs(const char *state_dir) {
     closedir(d);
 }
 
-static bool adopt_running(struct container *c, const char *state_dir) {
+static bool adopt_running(struct container *c, const char *state_dir, int64_t deadline_ns) {
     int fd = monitor_link_connect(state_dir);
     struct monitor_started s;
+    int r;
 
     if (fd < 0)
         return false;
-    if (greet(fd, &s) < 0) {
+    r = greet(fd, deadline_ns, &s);
+    if (r == -ETIMEDOUT) {
+        r = believe_files(state_dir, &s);
+        if (r == 0)
+            log_warn("the monitor of a container is slow to answer", "container", c->rec.id);
+    }
+    if (r < 0) {
         fd_close(fd);
         return false;
     }
@@ -214,7 +239,7 @@ static void nothing(struct container *c) {
     (void)c;
 }
 
-static void adopt_one(struct container *c) {
+static void adopt_one(struct container *c, int64_t deadline_ns) {
     auto_free char *state_dir = container_state_dir(c);
 
     if (!c->rec.running && !has_state(state_dir)) {
@@ -227,7 +252,7 @@ static void adopt_one(struct container *c) {
         return;
     }
     load_runtime(c, state_dir); /* newer than the record, if that start was not recorded */
-    if (adopt_running(c, state_dir))
+    if (adopt_running(c, state_dir, deadline_ns))
         return;
     c->rec.running = true;
     c->engine->stopping = true; /* no restart yet: engine_adopt_finish decides */
@@ -279,11 +304,13 @@ int engine_adopt(struct engine *eng, struct err *e) {
     auto_free char *state = xasprintf("%s/containers", eng->options.exec_root);
     auto_free char *owners = xasprintf("%s/", state);
     int r = store_load(eng->store, "container", load_one, eng, e);
+    int64_t deadline_ns;
 
     if (r < 0)
         return r;
+    deadline_ns = clock_mono_ns() + GREETING_MS * NS_PER_MS;
     map_for_each (it, &eng->containers)
-        adopt_one(it->value);
+        adopt_one(it->value, deadline_ns);
     drop_orphans(eng, state, false);
     drop_orphans(eng, data, true);
     idmap_sweep(eng->idmap, owners, holds_lease, eng);

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -36,6 +37,26 @@ def test_containers_survive(new_daemon):
     d.api.ok("POST", "/containers/%s/stop" % cid, t=0)
     out = d.api.logs(cid)
     assert complete(out) and out.count(b"\n") > 30
+
+
+def test_monitors_that_are_slow(new_daemon):
+    """Waiting for a disk, say, while the daemon restarts: their containers are not killed."""
+    d = new_daemon()
+    slow, other = d.api.run(COUNTER), d.api.run(COUNTER)
+    pid = d.api.inspect(slow)["State"]["Pid"]
+    with open("/proc/%d/status" % pid, encoding="utf-8") as f:
+        monitor = int(re.search(r"PPid:\s+(\d+)", f.read()).group(1))
+    os.kill(monitor, signal.SIGSTOP)
+    try:
+        d.crash()
+        for cid in slow, other:
+            assert d.api.inspect(cid)["State"]["Running"]
+        assert d.api.inspect(slow)["State"]["Pid"] == pid
+    finally:
+        os.kill(monitor, signal.SIGCONT)
+    d.api.ok("POST", "/containers/%s/stop" % slow, t=0)
+    assert d.api.wait(slow) == 137
+    assert complete(d.api.logs(slow))
 
 
 def test_exit_while_the_daemon_is_dead(new_daemon):
@@ -122,7 +143,8 @@ def test_killed_monitor_of_a_paused_container(new_daemon, dead):
 def test_paused_through_two_crashes_and_an_end(new_daemon):
     """Paused stays paused over kill -9 and over an end that leaves containers; it can be stopped then."""
     d = new_daemon()
-    cid = d.api.run(["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done"])
+    cid = d.api.run(["sh", "-c", "trap 'exit 7' TERM; echo set; while :; do sleep 0.05; done"])
+    until(lambda: d.api.logs(cid))
     d.api.ok("POST", "/containers/%s/pause" % cid)
     d.crash()
     d.crash()
