@@ -48,10 +48,15 @@ static void wrap_error(const struct setup *s, enum sync_kind kind, struct err *e
                             : "failed to create task for container: failed to create shim task: "
                               "OCI runtime create failed: runc create failed";
     int errnum = e->errnum;
+    const char *advice = errnum == ENOTDIR && str_starts(text, "error mounting ")
+                             ? ": Are you trying to mount a directory onto a file (or vice-versa)? "
+                               "Check if the specified host path exists and is the expected type"
+                             : "";
     enum err_class class =
         e->class == ERR_SYSTEM && is_clients_mistake(errnum) ? ERR_INVALID : e->class;
     err_done(e);
-    err_set(e, class, "%s: unable to start container process: %s%s: unknown", start, during, text);
+    err_set(e, class, "%s: unable to start container process: %s%s: unknown%s", start, during, text,
+            advice);
     e->errnum = errnum;
 }
 

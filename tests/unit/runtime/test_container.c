@@ -379,10 +379,12 @@ static void binds_of_the_wrong_kind_are_told(void **state) {
     run_command("echo hello > %s", file);
     box_init(&b, true, "/bin/probe");
     oci_spec_add_mount(&b.req.spec, "/tmp", "bind", file, "rbind");
-    auto_free char *want =
-        xasprintf(TASK "error during container init: error mounting \"%s\" to rootfs at \"/tmp\": "
-                       "mount %s:/tmp: not a directory: unknown",
-                  file, file);
+    auto_free char *want = xasprintf(
+        TASK "error during container init: error mounting \"%s\" to rootfs at \"/tmp\": "
+             "mount %s:/tmp: not a directory: unknown: Are you trying to mount a directory "
+             "onto a file (or vice-versa)? Check if the specified host path exists and is "
+             "the expected type",
+        file, file);
     expect_error(&b, want);
     box_init(&b, true, "/bin/probe");
     oci_spec_add_mount(&b.req.spec, "/proc/sys", "bind", work, "rbind");
