@@ -305,31 +305,99 @@ static int parse_one(struct daemon_options *o, int argc, char *const *argv, int 
 
 /* ---- daemon.json -------------------------------------------------------------------------------
  */
-/* A JSON value as the texts that the command line would have had. */
-static int values_of(const struct option *o, struct json_object *v, char ***ret, struct err *e) {
-    if (json_object_is_type(v, json_type_array) && o->type == T_LIST) {
-        for (size_t i = 0; i < json_object_array_length(v); i++)
-            strv_add(ret, str_or_empty(json_object_get_string(json_object_array_get_idx(v, i))));
-        return 0;
+/* The decoder of Go says these words, so dockerd does. */
+static const char *go_kind(struct json_object *v) {
+    switch (json_object_get_type(v)) {
+    case json_type_boolean:
+        return "bool";
+    case json_type_int:
+    case json_type_double:
+        return "number";
+    case json_type_array:
+        return "array";
+    case json_type_object:
+        return "object";
+    default:
+        return "string";
     }
-    if (json_object_is_type(v, json_type_object) && o->type == T_MAP) {
-        json_object_object_foreach(v, key, item) {
-            struct json_object *soft = jsn_get(item, "Soft"), *hard = jsn_get(item, "Hard");
+}
 
-            if (soft || hard) /* default-ulimits */
-                strv_take(ret, xasprintf("%s=%lld:%lld", key, (long long)jsn_int(item, "Soft", 0),
-                                         (long long)jsn_int(item, "Hard", 0)));
-            else
-                strv_take(ret, xasprintf("%s=%s", key, str_or_empty(json_object_get_string(item))));
-        }
+static int wrong_type(const struct option *o, struct json_object *v, const char *wanted,
+                      struct err *e) {
+    bool fraction = o->type == T_INT && json_object_is_type(v, json_type_double);
+
+    return err_set(e, ERR_INVALID,
+                   "json: cannot unmarshal %s%s%s into Go struct field Config.%s of type %s",
+                   go_kind(v), fraction ? " " : "", fraction ? json_object_get_string(v) : "",
+                   key_of(o), wanted);
+}
+
+/* A single value of an option, or an item of a list or map. */
+static int check_scalar(const struct option *o, struct json_object *v, struct err *e) {
+    enum json_type is = json_object_get_type(v);
+
+    if (is == json_type_null)
         return 0;
+    switch (o->type) {
+    case T_BOOL:
+        return is == json_type_boolean ? 0 : wrong_type(o, v, "bool", e);
+    case T_INT:
+        return is == json_type_int ? 0 : wrong_type(o, v, "int", e);
+    case T_BYTES: /* "64m" and 67108864 */
+        return is == json_type_int || is == json_type_string ? 0 : wrong_type(o, v, "string", e);
+    default:
+        return is == json_type_string ? 0 : wrong_type(o, v, "string", e);
     }
-    if (o->type == T_LIST || o->type == T_MAP || json_object_is_type(v, json_type_array) ||
-        json_object_is_type(v, json_type_object))
-        return err_set(e, ERR_INVALID, "the directive \"%s\" has a value of the wrong type",
-                       key_of(o));
-    strv_add(ret, str_or_empty(json_object_get_string(v)));
+}
+
+static int list_values(const struct option *o, struct json_object *v, char ***ret, struct err *e) {
+    if (!json_object_is_type(v, json_type_array))
+        return wrong_type(o, v, "[]string", e);
+    for (size_t i = 0; i < json_object_array_length(v); i++) {
+        struct json_object *item = json_object_array_get_idx(v, i);
+        int r = o->offset == REFUSED ? 0 : check_scalar(o, item, e);
+
+        if (r < 0)
+            return r;
+        strv_add(ret, str_or_empty(json_object_get_string(item)));
+    }
     return 0;
+}
+
+static int map_values(const struct option *o, struct json_object *v, char ***ret, struct err *e) {
+    if (!json_object_is_type(v, json_type_object))
+        return wrong_type(o, v, "map[string]string", e);
+    json_object_object_foreach(v, key, item) {
+        struct json_object *soft = jsn_get(item, "Soft"), *hard = jsn_get(item, "Hard");
+
+        if (soft || hard) { /* default-ulimits */
+            strv_take(ret, xasprintf("%s=%lld:%lld", key, (long long)jsn_int(item, "Soft", 0),
+                                     (long long)jsn_int(item, "Hard", 0)));
+        } else {
+            int r = o->offset == REFUSED ? 0 : check_scalar(o, item, e);
+
+            if (r < 0)
+                return r;
+            strv_take(ret, xasprintf("%s=%s", key, str_or_empty(json_object_get_string(item))));
+        }
+    }
+    return 0;
+}
+
+/* A JSON value as the texts that the command line would have had; null says nothing, as in Go. */
+static int values_of(const struct option *o, struct json_object *v, char ***ret, struct err *e) {
+    int r;
+
+    if (!v)
+        return 0;
+    if (o->type == T_LIST)
+        return list_values(o, v, ret, e);
+    if (o->type == T_MAP)
+        return map_values(o, v, ret, e);
+    r = check_scalar(o, v, e);
+    if (r == 0)
+        strv_add(ret, json_object_get_string(v));
+    return r;
 }
 
 static int apply_file(struct daemon_options *o, struct json_object *doc, const bool *given,

@@ -60,6 +60,32 @@ def test_validate_a_file(tmp_path):
     assert "is not supported yet" in validate("--config-file", str(file)).stderr
 
 
+@pytest.mark.parametrize("key,value,words", [
+    ("data-root", 7, "cannot unmarshal number into Go struct field Config.data-root of type string"),
+    ("data-root", ["/a"], "cannot unmarshal array into Go struct field Config.data-root of type string"),
+    ("debug", "true", "cannot unmarshal string into Go struct field Config.debug of type bool"),
+    ("mtu", "1400", "cannot unmarshal string into Go struct field Config.mtu of type int"),
+    ("mtu", 1400.5, "cannot unmarshal number 1400.5 into Go struct field Config.mtu of type int"),
+    ("dns", "192.0.2.1", "cannot unmarshal string into Go struct field Config.dns of type []string"),
+    ("dns", [1], "cannot unmarshal number into Go struct field Config.dns of type string"),
+    ("log-opts", {"max-file": 3}, "cannot unmarshal number into Go struct field Config.log-opts of type string"),
+    ("log-opts", [], "cannot unmarshal array into Go struct field Config.log-opts of type map[string]string"),
+])
+def test_wrong_types_in_the_file(key, value, words, tmp_path):
+    """Each is refused by its name in the file, before anybody makes sense of its text."""
+    file = tmp_path / "daemon.json"
+    file.write_text(json.dumps({key: value}))
+    r = validate("--config-file", str(file))
+    assert r.returncode == 1 and r.stdout == ""
+    assert f"unable to configure the Fence daemon with file {file}: json: {words}\n" in r.stderr
+
+
+def test_null_in_the_file(tmp_path):
+    file = tmp_path / "daemon.json"
+    file.write_text('{"data-root": null, "dns": null, "mtu": null, "log-opts": null}')
+    assert validate("--config-file", str(file)).returncode == 0
+
+
 def test_reload(new_daemon, tmp_path):
     """The level of the command line is still there after debugging."""
     file = tmp_path / "daemon.json"
