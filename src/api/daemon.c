@@ -82,10 +82,23 @@ static int write_pidfile(const char *path, struct err *e) {
 
 /* ---- listeners ---------------------------------------------------------------------------------
  */
-static void warn_plain_tcp(const char *label) {
-    log_warn("Binding to a TCP address without TLS: whoever reaches this port has root on this "
-             "host. Use --tlsverify, or a unix socket",
+/* dockerd's words in /info. */
+static void warn_open_tcp(struct daemon *d, const char *label) {
+    const char *address = str_after(label, "tcp://");
+
+    if (d->tls && d->options->tls_verify)
+        return;
+    log_warn(d->tls ? "Binding to a TCP address without verifying clients: whoever reaches this "
+                      "port has root on this host. Use --tlsverify, or a unix socket"
+                    : "Binding to a TCP address without TLS: whoever reaches this port has root "
+                      "on this host. Use --tlsverify, or a unix socket",
              "host", label);
+    strv_take(&d->engine->warnings,
+              xasprintf("WARNING: API is accessible on %s://%s without %s.\n"
+                        "         Access to the remote API is equivalent to root access on the "
+                        "host. Use --tlsverify, or a unix socket",
+                        d->tls ? "https" : "http", address ? address : label,
+                        d->tls ? "TLS client verification" : "encryption"));
 }
 
 static int open_listener(struct daemon *d, const char *spec, const char *default_path,
@@ -104,8 +117,8 @@ static int open_listener(struct daemon *d, const char *spec, const char *default
                                            .allow_origin = d->engine->options.cors_origin,
                                            .tls = sockets[i].is_tcp ? d->tls : NULL};
 
-        if (sockets[i].is_tcp && !d->tls)
-            warn_plain_tcp(sockets[i].label);
+        if (sockets[i].is_tcp)
+            warn_open_tcp(d, sockets[i].label);
         if (sockets[i].path)
             strv_add(&d->socket_paths, sockets[i].path);
         r = http_server_listen(d->server, take_fd(&sockets[i].fd), &ho);
@@ -167,6 +180,19 @@ static void on_leave_signal(void *arg, int sig) {
         return;
     d->engine->options.live_restore = true;
     on_stop_signal(arg, sig);
+}
+
+/* dockerd writes its stacks down and goes on. We have none worth it, but must not end of what
+ * people do when a daemon seems to hang; the line says that the loop turns. */
+static void on_state_signal(void *arg, int sig) {
+    struct daemon *d = arg;
+    auto_free char *containers = NULL;
+
+    (void)sig;
+    if (d->ended)
+        return;
+    containers = xasprintf("%zu", d->engine->containers.count);
+    log_warn("the event loop answers to SIGUSR1", "containers", containers);
 }
 
 static void set_log_level(const struct daemon_options *o) {
@@ -260,7 +286,7 @@ static void say_started(struct daemon *d) {
 
 int daemon_run(struct daemon_options *o) {
     struct daemon d = {.options = o};
-    struct loop_signal *signals[4] = {NULL};
+    struct loop_signal *signals[5] = {NULL};
     auto_err e = ERR_INIT;
     int r;
 
@@ -281,6 +307,7 @@ int daemon_run(struct daemon_options *o) {
         signals[1] = loop_signal_new(d.loop, SIGINT, on_stop_signal, &d);
         signals[2] = loop_signal_new(d.loop, SIGHUP, on_reload_signal, &d);
         signals[3] = loop_signal_new(d.loop, SIGUSR2, on_leave_signal, &d);
+        signals[4] = loop_signal_new(d.loop, SIGUSR1, on_state_signal, &d);
         engine_adopt_finish(d.engine);
         say_started(&d);
         r = loop_run(d.loop);
@@ -301,7 +328,7 @@ int daemon_run(struct daemon_options *o) {
         (void)unlink(o->pidfile); /* it may be gone */
     tls_server_free(d.tls);
     /* Not before: one more signal must not cut the end short. */
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         if (signals[i])
             loop_signal_free(signals[i]);
     loop_free(d.loop);

@@ -216,8 +216,8 @@ static void emit_commit(struct jw *w, const char *key) {
     jw_end_object(w);
 }
 
-static void emit_warnings(const struct cgroup_info *cg, bool bridge_nf4, bool bridge_nf6,
-                          struct jw *w) {
+static void emit_warnings(char *const *own, const struct cgroup_info *cg, bool bridge_nf4,
+                          bool bridge_nf6, struct jw *w) {
     const struct {
         bool bad;
         const char *text;
@@ -232,21 +232,20 @@ static void emit_warnings(const struct cgroup_info *cg, bool bridge_nf4, bool br
         {!bridge_nf4, "WARNING: bridge-nf-call-iptables is disabled"},
         {!bridge_nf6, "WARNING: bridge-nf-call-ip6tables is disabled"},
     };
-    bool any = false;
+    auto_strv bad = strv_dup(own);
 
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].bad)
+            strv_add(&bad, all[i].text);
     jw_key(w, "Warnings");
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        if (!all[i].bad)
-            continue;
-        if (!any)
-            jw_array(w);
-        any = true;
-        jw_str(w, all[i].text);
-    }
-    if (any)
-        jw_end_array(w);
-    else
+    if (!bad) {
         jw_null(w);
+        return;
+    }
+    jw_array(w);
+    strv_for_each (text, bad)
+        jw_str(w, text);
+    jw_end_array(w);
 }
 
 /* Whether containers have user namespaces of their own unless they ask for something else. */
@@ -371,7 +370,7 @@ static void info(struct api_call *c) {
     emit_commit(&w, "RuncCommit");
     emit_commit(&w, "InitCommit");
     emit_security(eng, &w);
-    emit_warnings(cg, nf4, nf6, &w);
+    emit_warnings(eng->warnings, cg, nf4, nf6, &w);
     jw_end_object(&w);
     call_json(c, 200, &b);
 }

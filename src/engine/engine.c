@@ -311,6 +311,7 @@ void engine_close(struct engine *eng) {
     cgroupfs_host_done(eng->cgroups);
     free(eng->cgroups);
     strv_free(eng->listeners);
+    strv_free(eng->warnings);
     fd_close(eng->lock_fd);
     free(eng->id);
     options_done(&eng->options);

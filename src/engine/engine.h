@@ -66,6 +66,7 @@ struct engine {
     struct map execs;           /* id -> struct exec */
     struct map ready_chains;    /* chain ids whose fix-up layer is known: starts need no worker */
     char **listeners;           /* "-H" values served, for /info */
+    char **warnings;            /* about how the daemon was started, for /info */
     char *id;                   /* of this engine, kept in the data root */
     int64_t started_ns;
     int lock_fd; /* of the data root */

@@ -97,3 +97,16 @@ def test_reload(new_daemon, tmp_path):
         until(lambda: d.api.get("/info")["Debug"] is debug) # pylint: disable=cell-var-from-loop
     assert d.api.get("/info")["Labels"] == ["a=2"]
     assert d.log().count("Reloaded configuration") == 1 # the second is below the level again
+
+
+def test_a_signal_to_look_with_ends_nothing(new_daemon):
+    d = new_daemon(busybox=False)
+    d.process.send_signal(signal.SIGUSR1) # dockerd writes its stacks down
+    until(lambda: "SIGUSR1" in d.log())
+    assert d.api.get("/info")["Containers"] == 0 and d.process.poll() is None
+
+
+def test_no_pidfile_and_an_open_port(new_daemon):
+    d = new_daemon("--pidfile", "", "-H", "tcp://127.0.0.1:0", busybox=False)
+    assert any("WARNING: API is accessible on http://127.0.0.1:" in w and "without encryption" in w
+               for w in d.api.get("/info")["Warnings"])
