@@ -17,6 +17,7 @@
 #include <limits.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
+#include <linux/nsfs.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -197,7 +198,7 @@ struct caller {
     gid_t fsgid;
     mode_t umask;
     uint64_t caps; /* effective */
-    int mnt_ns, root, cwd, uid_map, gid_map;
+    int user_ns, mnt_ns, root, cwd, uid_map, gid_map;
     char path[PATH_MAX];
 };
 
@@ -300,11 +301,13 @@ static int open_caller(const struct call *c, struct caller *who) {
         (void)snprintf(name, sizeof name, "cwd");
     else
         (void)snprintf(name, sizeof name, "fd/%d", c->dirfd);
+    who->user_ns = open_proc(proc, "ns/user", O_RDONLY);
     who->mnt_ns = open_proc(proc, "ns/mnt", O_RDONLY);
     who->root = open_proc(proc, "root", O_PATH | O_DIRECTORY);
     who->uid_map = open_proc(proc, "uid_map", O_RDONLY);
     who->gid_map = open_proc(proc, "gid_map", O_RDONLY);
-    if (who->mnt_ns < 0 || who->root < 0 || who->uid_map < 0 || who->gid_map < 0)
+    if (who->user_ns < 0 || who->mnt_ns < 0 || who->root < 0 || who->uid_map < 0 ||
+        who->gid_map < 0)
         return -EPERM;
     if (who->path[0] == '/') {
         who->cwd = who->root;
@@ -316,6 +319,17 @@ static int open_caller(const struct call *c, struct caller *who) {
     if (who->cwd == -ENOENT)
         return -EBADF;
     return who->cwd < 0 ? who->cwd : 0;
+}
+
+/* Is the caller in the user namespace of its container, and not in one that was made inside?
+ * Capabilities in those are anybody's, and the kernel's mknod counts none of them. The container's
+ * is a child of ours, which nobody inside can make. */
+static bool is_containers_own(int user_ns) {
+    auto_fd parent = ioctl(user_ns, NS_GET_PARENT);
+    struct stat theirs, ours;
+
+    return parent >= 0 && fstat(parent, &theirs) == 0 && stat("/proc/self/ns/user", &ours) == 0 &&
+           theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
 }
 
 /* Is a host id inside the caller's user namespace? */
@@ -407,14 +421,15 @@ static int make_node(const struct call *c, struct caller *who) {
 
 /* Positive: let the call go on into the kernel. */
 static int help(int listener, const struct call *c) {
-    struct caller who = {.mnt_ns = -1, .root = -1, .cwd = -1, .uid_map = -1, .gid_map = -1};
+    struct caller who = {
+        .user_ns = -1, .mnt_ns = -1, .root = -1, .cwd = -1, .uid_map = -1, .gid_map = -1};
     int r = open_caller(c, &who);
 
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &c->id) < 0)
         return -ESRCH; /* nobody waits for the answer */
     if (r == -EFAULT || r == -ENAMETOOLONG || r == -ENOENT || r == -EBADF || r == -ENOTDIR)
         return r;
-    if (r < 0 || !(who.caps & (1u << CAP_MKNOD)))
+    if (r < 0 || !(who.caps & (1u << CAP_MKNOD)) || !is_containers_own(who.user_ns))
         return 1;
     if (!is_mapped(who.uid_map, who.fsuid) || !is_mapped(who.gid_map, who.fsgid))
         return 1;

@@ -226,6 +226,16 @@ def test_raw_devices(inside, device):
     assert code != 0 and "read" not in out and "written" not in out
 
 
+def test_nodes_by_root_of_ones_own(inside):
+    """Root of a user namespace that a user made inside makes no device nodes: with one of its own
+    making, the user would open what the container's root keeps for itself."""
+    code, out = inside("for n in 'c 1 3' 'c 10 229'; do unshare -Ur mknod /tmp/n $n 2>/dev/null && echo made $n; "
+                       "done; unshare -Ur id -u", User="1000", **{
+                           "host": {"SecurityOpt": ["seccomp=unconfined"], "Tmpfs": {"/tmp": "mode=1777"},
+                                    "Devices": [{"PathOnHost": "/dev/fuse"}]}})
+    assert (code, out) == (0, "0\n")
+
+
 def test_raw_devices_without_filter(inside):
     code, out = inside("mknod /node b 8 0; mknod /mem c 1 1; ls /node /mem 2>/dev/null",
                        host={"SecurityOpt": ["seccomp=unconfined"]})
