@@ -98,7 +98,7 @@ static void test_lookup(void **state) {
     assert_ptr_equal(image_find(v.images, prefix, &e), b);
     snprintf(prefix, sizeof(prefix), "%.14s", b->id);
     assert_ptr_equal(image_find(v.images, prefix, &e), b);
-    assert_missing(&v, "nope", "No such image: nope:latest", ERR_NOT_FOUND);
+    assert_missing(&v, "nope", "No such image: nope", ERR_NOT_FOUND);
     assert_missing(&v, "busybox:1", "No such image: busybox:1", ERR_NOT_FOUND);
     assert_missing(&v, "UPPER/x:y z", "invalid reference format", ERR_INVALID);
     /* Until two share a first digit. */
@@ -310,7 +310,7 @@ static void test_snapshot(void **state) {
     image_bundle_done(&b);
     strv_add(&names, "nope");
     assert_true(image_snapshot(v.images, names, &b, &e) < 0);
-    assert_string_equal(e.msg, "No such image: nope:latest");
+    assert_string_equal(e.msg, "No such image: nope");
     env_done(&v);
 }
 
