@@ -5,6 +5,8 @@ FENCE_MANY         containers without network (100; soak: 1000)
 FENCE_MANY_BRIDGE  containers on the bridge (20; soak: 200)
 """
 import os
+import signal
+import socket
 import threading
 import time
 
@@ -94,3 +96,29 @@ def test_many(new_daemon, network):
            listing * 1000, (memory - before) / count, (held["fds"] - base["fds"]) / count, adopted * 1000,
            removed * 1000 / count))
     assert not selfcheck.settle(d, 60, run=True)
+
+
+@pytest.mark.limit(180)
+@pytest.mark.parametrize("then", [signal.SIGCONT, signal.SIGKILL])
+def test_spawner_that_is_behind(daemon, api, then):
+    """More starts than its socket has room for wait for it, and for the next one if it dies."""
+    ids = [api.create(cmd=["true"]) for _ in range(400)]
+    spawner, sockets = daemon.spawner(), []
+    os.kill(spawner, signal.SIGSTOP)
+    try:
+        for cid in ids:
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(60)
+            s.connect(api.path)
+            s.sendall(b"POST /v1.41/containers/%s/start HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" %
+                      cid.encode())
+            sockets.append(s)
+        time.sleep(1)
+        assert api.request("GET", "/_ping").status == 200
+        assert daemon.spawner() == spawner
+    finally:
+        os.kill(spawner, then)
+    assert {s.recv(4096).split()[1] for s in sockets} == {b"204"}
+    for s in sockets:
+        s.close()
+    assert (daemon.spawner() == spawner) == (then == signal.SIGCONT)
