@@ -109,6 +109,9 @@ static int open_bridge(struct network *n, const char *bip, struct err *e) {
 
     if (r < 0 && r != -EEXIST)
         return err_sys(e, r, "cannot make the bridge %s", n->bridge);
+    /* Nobody wants the subnet on eth0. libnetwork's words. */
+    if (r == -EEXIST && link_is_bridge(n->bridge) == 0)
+        return err_set(e, ERR_INVALID, "existing interface %s is not a bridge", n->bridge);
     r = link_index(n->bridge, &index);
     if (r == 0 && !bridge_has_address(n))
         r = link_add_address(n->nl, index, bip);

@@ -3,8 +3,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <linux/veth.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +28,20 @@ int link_index(const char *name, unsigned *ret) {
         return -errno;
     *ret = (unsigned)req.ifr_ifindex;
     return 0;
+}
+
+int link_is_bridge(const char *name) {
+    struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+    struct ifreq req = {.ifr_data = (char *)&info};
+    if (strlen(name) >= sizeof(req.ifr_name))
+        return -ENODEV;
+    memcpy(req.ifr_name, name, strlen(name) + 1);
+    auto_fd fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (ioctl(fd, SIOCETHTOOL, &req) < 0)
+        return errno == EOPNOTSUPP ? 0 : -errno; /* loopback has no driver to tell of */
+    return str_eq(info.driver, "bridge");
 }
 
 int link_add_veth(int nl, const struct link_veth *v) {

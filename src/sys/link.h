@@ -19,6 +19,8 @@ struct link_veth {
 
 /* -ENODEV when there is none. */
 int link_index(const char *name, unsigned *ret);
+/* 1: a bridge; 0: some other interface. -ENODEV when there is none. */
+int link_is_bridge(const char *name);
 /* One request: the pair, the peer's namespace, the master. */
 int link_add_veth(int nl, const struct link_veth *v);
 int link_del(int nl, const char *name);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """fenced's own flags and daemon.json: what --validate says, and what SIGHUP reads again."""
 import json
+import os
 import signal
 import subprocess
 
@@ -110,3 +111,21 @@ def test_no_pidfile_and_an_open_port(new_daemon):
     d = new_daemon("--pidfile", "", "-H", "tcp://127.0.0.1:0", busybox=False)
     assert any("WARNING: API is accessible on http://127.0.0.1:" in w and "without encryption" in w
                for w in d.api.get("/info")["Warnings"])
+
+
+def test_an_interface_that_is_no_bridge(tmp_path):
+    """It gets no address, and the daemon says why it does not start."""
+    name = "fno%d" % (os.getpid() % 100000)
+    subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", name + "p"], check=True)
+    try:
+        for interface in (name, "lo"):
+            d = subprocess.run([program("fenced"), "--data-root", str(tmp_path / "data"), "--exec-root",
+                                str(tmp_path / "exec"), "--idmap-dir", str(tmp_path / "ids"), "--pidfile", "",
+                                "--bip", "198.18.200.1/30", "--nft-table", name, "--bridge", interface,
+                                "-H", "unix://%s/s" % tmp_path], capture_output=True, text=True, timeout=30,
+                               check=False)
+            assert d.returncode == 1 and "existing interface %s is not a bridge" % interface in d.stderr
+            shown = subprocess.run(["ip", "addr", "show", interface], capture_output=True, text=True, check=True)
+            assert "198.18.200.1" not in shown.stdout
+    finally:
+        subprocess.run(["ip", "link", "del", name], check=True)
