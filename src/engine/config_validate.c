@@ -153,26 +153,44 @@ static int check_devices(const struct host_config *h, struct err *e) {
     return 0;
 }
 
+/* "net.ipv4.ip_forward" or "net/ipv4/ip_forward" as the path that the runtime makes of it: the
+ * first separator decides, and the other one is a dot of a name then. Owned by the caller. */
+static char *sysctl_path(const char *key) {
+    const char *separator = strpbrk(key, "./");
+    char *path = xstrdup(key);
+
+    for (char *p = path; separator && *separator == '.' && *p; p++) {
+        *p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
+    }
+    return path;
+}
+
+/* "net.//.kernel" is net/../kernel: no way out of the part that is checked. */
+static bool is_straight(const char *path) {
+    auto_strv parts = str_split(path, '/');
+
+    strv_for_each (part, parts) {
+        if (!*part || str_eq(part, ".") || str_eq(part, "..")) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What runc and the kernel allow in the namespaces that the container has for itself. */
 static int check_sysctls(const struct host_config *h, struct err *e) {
-    static const char *const ipc[] = {"kernel.msgmax", "kernel.msgmnb",         "kernel.msgmni",
-                                      "kernel.sem",    "kernel.shmall",         "kernel.shmmax",
-                                      "kernel.shmmni", "kernel.shm_rmid_forced"};
+    static const char *const ipc[] = {"kernel/msgmax", "kernel/msgmnb",         "kernel/msgmni",
+                                      "kernel/sem",    "kernel/shmall",         "kernel/shmmax",
+                                      "kernel/shmmni", "kernel/shm_rmid_forced"};
 
     strmap_for_each(s, &h->sysctls) {
-        auto_free char *name = xstrdup(s->key);
-        bool is_ipc, is_net;
+        auto_free char *path = sysctl_path(s->key);
+        bool is_ipc = str_starts(path, "fs/mqueue/"), is_net = str_starts(path, "net/");
 
-        /* "net/ipv4/ip_forward" is another spelling. */
-        for (char *p = strchr(name, '.') ? NULL : name; p && *p; p++) {
-            *p = *p == '/' ? '.' : *p;
-        }
-        is_ipc = str_starts(name, "fs.mqueue.");
-        is_net = str_starts(name, "net.");
         for (size_t i = 0; i < COUNT(ipc); i++) {
-            is_ipc = is_ipc || str_eq(name, ipc[i]);
+            is_ipc = is_ipc || str_eq(path, ipc[i]);
         }
-        if (strstr(name, "..") || (!is_ipc && !is_net && !str_eq(name, "kernel.domainname"))) {
+        if (!is_straight(path) || (!is_ipc && !is_net && !str_eq(path, "kernel/domainname"))) {
             return err_set(e, ERR_INVALID, "sysctl \"%s\" is not in a separate kernel namespace",
                            s->key);
         }

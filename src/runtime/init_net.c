@@ -25,6 +25,8 @@
 /* path: below /proc/sys. */
 static int write_sysctl(struct init *b, const char *path, const char *value) {
     auto_free char *file = xasprintf("sys/%s", path);
+    if (strstr(file, "/../") || str_ends(file, "/.."))
+        return -EINVAL; /* what has been checked is the beginning */
     auto_fd fd =
         path_open_in_how(b->proc, file, O_WRONLY, 0, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
     return fd < 0 ? fd : io_write_all(fd, value, strlen(value));
