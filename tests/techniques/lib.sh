@@ -7,6 +7,9 @@
 # there before, daemons, mounts and processes named by at_end, $T.
 set -Eeuo pipefail
 shopt -s inherit_errexit
+SLOW=${FENCE_TEST_SLOW:-1}
+SLOW=${SLOW%.*} # bash has whole numbers only
+((SLOW >= 1)) || SLOW=1
 
 : "${DOCKER_HOST:?needs a daemon: tests/techniques/run}"
 HERE=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
@@ -53,9 +56,9 @@ status() {
     [[ $rc == "$wanted" ]] || fail "$*: wanted status $wanted, got $rc ($OUT $ERR)"
 }
 
-# until_true SECONDS COMMAND...: polls until it succeeds
+# until_true SECONDS COMMAND...: polls until it succeeds; as many times longer as the machine is slow
 until_true() {
-    local what="${*:2}" end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+    local what="${*:2}" end=$((${EPOCHREALTIME/./} + $1 * SLOW * 1000000))
     shift
     until "$@" >/dev/null 2>&1; do
         ((${EPOCHREALTIME/./} < end)) || fail "in vain waited for: $what"
@@ -156,7 +159,7 @@ start_daemon() {
         --config-file "$root/daemon.json" --shutdown-timeout 1 "$@" >>"$DAEMON_LOG" 2>&1 </dev/null &
     DAEMON_PID=$!
     DAEMON_PIDS[$name]=$DAEMON_PID
-    end=$((SECONDS + 20))
+    end=$((SECONDS + 20 * SLOW))
     until (($(grep -c 'completed initialization' "$DAEMON_LOG" || true) > before)); do
         [[ -d /proc/$DAEMON_PID ]] || fail "the daemon '$name' did not start: $(tail -n 5 "$DAEMON_LOG")"
         ((SECONDS < end)) || fail "the daemon '$name' is not ready: $(tail -n 5 "$DAEMON_LOG")"

@@ -3,11 +3,12 @@
 """A person at a terminal: terminal.py SCRIPT COMMAND [ARG...]
 
 Runs the command under a pseudo terminal and does the script's lines, one after the other:
-    expect REGEX    reads until what came since the last expect matches (20 s)
+    expect REGEX    reads until what came since the last expect matches (20 s, times
+                    $FENCE_TEST_SLOW)
     send TEXT       types it; Python's escapes are understood: \\r is the enter key, \\x10 is Ctrl-P
     size ROWS COLS  changes the window
     pause SECONDS
-Then it reads until the command ends (20 s). Everything written goes to stdout, the exit status is the
+Then it reads until the command ends (as long). Everything written goes to stdout, the exit status is the
 command's, 99 when something was waited for in vain.
 """
 import codecs
@@ -22,7 +23,7 @@ import sys
 import termios
 import time
 
-PATIENCE_S = 20
+PATIENCE_S = 20 * float(os.environ.get("FENCE_TEST_SLOW", "1"))
 
 
 class Terminal:
