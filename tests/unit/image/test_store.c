@@ -98,7 +98,7 @@ static void test_lookup(void **state) {
     assert_ptr_equal(image_find(v.images, prefix, &e), b);
     snprintf(prefix, sizeof(prefix), "%.14s", b->id);
     assert_ptr_equal(image_find(v.images, prefix, &e), b);
-    assert_missing(&v, "nope", "No such image: nope", ERR_NOT_FOUND);
+    assert_missing(&v, "nope", "No such image: nope:latest", ERR_NOT_FOUND);
     assert_missing(&v, "busybox:1", "No such image: busybox:1", ERR_NOT_FOUND);
     assert_missing(&v, "UPPER/x:y z", "invalid reference format", ERR_INVALID);
     /* Until two share a first digit. */
