@@ -25,6 +25,12 @@ def complete(output):
     return lines == [str(n + 1) for n in range(len(lines))]
 
 
+def kill_monitors(d):
+    """A set-up process tells of the start a moment before it becomes the monitor."""
+    for monitor in until(d.monitors):
+        os.kill(monitor, signal.SIGKILL)
+
+
 def test_containers_survive(new_daemon):
     d = new_daemon()
     cid = d.api.run(COUNTER)
@@ -127,8 +133,7 @@ def test_killed_monitor_of_a_paused_container(new_daemon, dead):
     d.api.ok("POST", "/containers/%s/pause" % cid)
     if dead:
         d.kill9()
-    for monitor in d.monitors():
-        os.kill(monitor, signal.SIGKILL)
+    kill_monitors(d)
     if dead:
         d.start()
     until(lambda: not d.api.inspect(cid)["State"]["Running"])
@@ -181,8 +186,7 @@ def test_killed_monitor(new_daemon):
     d = new_daemon()
     cid = d.api.run(["sleep", "1000"])
     pid = d.api.inspect(cid)["State"]["Pid"]
-    for monitor in d.monitors():
-        os.kill(monitor, signal.SIGKILL)
+    kill_monitors(d)
     until(lambda: not d.api.inspect(cid)["State"]["Running"])
     assert d.api.inspect(cid)["State"]["ExitCode"] in (137, 255)
     until(lambda: not os.path.exists("/proc/%d" % pid))
@@ -195,8 +199,7 @@ def test_monitor_killed_while_the_daemon_is_dead(new_daemon):
     cid = d.api.run(["sleep", "1000"])
     pid = d.api.inspect(cid)["State"]["Pid"]
     d.kill9()
-    for monitor in d.monitors():
-        os.kill(monitor, signal.SIGKILL)
+    kill_monitors(d)
     d.start()
     assert not d.api.inspect(cid)["State"]["Running"]
     until(lambda: not os.path.exists("/proc/%d" % pid))

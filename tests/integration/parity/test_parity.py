@@ -22,6 +22,7 @@ PLAYED = set()
 
 @pytest.fixture(scope="module", name="player")
 def fixture_player():
+    assert not os.path.exists("/nosuch"), "the scenes use /nosuch as a path that is not there"
     d = Daemon("--shutdown-timeout", "2")
     try:
         d.start()
