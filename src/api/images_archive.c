@@ -69,6 +69,8 @@ static void on_progress(void *arg, const char *layer, const char *action, uint64
 
     if (l->quiet || (now - l->last_progress_ns < 100 * NS_PER_MS && current < total))
         return;
+    if (!http_io_ready(l->io))
+        return;
     l->last_progress_ns = now;
     jw_init(&w, &l->lines);
     jw_object(&w);

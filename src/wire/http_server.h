@@ -117,6 +117,9 @@ bool http_io_take_back(struct http_io *io);
 struct writer *http_io_writer(struct http_io *io);
 /* Pushes buffered bytes out now. */
 int http_io_flush(struct http_io *io);
+/* Whether a short text would leave at once. What can be left out, as progress can, is written only
+ * then: a client that sends all of its body before it reads would wait for us, and we for it. */
+bool http_io_ready(const struct http_io *io);
 /* Readable when the client has closed (for workers that wait for something else): poll for POLLIN.
  */
 int http_io_fd(const struct http_io *io);

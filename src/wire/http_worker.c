@@ -246,6 +246,15 @@ struct writer *http_io_writer(struct http_io *io) {
     return &io->writer;
 }
 
+bool http_io_ready(const struct http_io *io) {
+    struct pollfd p = {.events = POLLOUT};
+
+    if (io->error)
+        return false;
+    p.fd = io->c->x.fd;
+    return http_out_left(io->c) == 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
+}
+
 int http_io_fd(const struct http_io *io) {
     return io->c ? io->c->x.fd : -1;
 }

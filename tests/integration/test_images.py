@@ -40,6 +40,22 @@ def test_load_keeps_the_id(api):
     assert len(image["RootFS"]["Layers"]) == 1
 
 
+def test_load_from_a_client_that_reads_nothing_yet(api):
+    """More lines of progress than a socket holds: they are left out, the archive is not."""
+    tail = images.Layer()
+    tail.add("tail", data=os.urandom(2 << 20))
+    layers = []
+    for n in range(360):
+        layer = images.Layer()
+        layer.add("n", data=b"%d" % n)
+        layers.append(layer.bytes())
+    parts = [layers[n:n + 60] for n in range(0, len(layers), 60)]
+    parts.append([tail.bytes()])
+    answer = load(api, images.archive([(["many:%d" % n], part, {}) for n, part in enumerate(parts)]))
+    assert answer.status == 200 and not [l for l in answer.lines if "error" in l], answer.body[-500:]
+    assert {"stream": "Loaded image: many:6\n"} in answer.lines
+
+
 def test_list_and_filters(api):
     iid = small(api, "repo/name:tag", config={"Labels": {"k": "v"}}, f=b"x")
     found = [i for i in api.get("/images/json") if i["Id"] == iid][0]
