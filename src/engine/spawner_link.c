@@ -164,24 +164,22 @@ int spawner_link_spawn(struct spawner_link *s, const struct rt_request *request,
                                     .exec = copy_fd(joins->exec)};
     list_append(&s->queue, &q->node);
     if ((joins->net >= 0 && q->joins.net < 0) || (joins->ipc >= 0 && q->joins.ipc < 0) ||
-        (joins->pid >= 0 && q->joins.pid < 0) || (joins->exec >= 0 && q->joins.exec < 0))
-        r = err_sys(e, EMFILE, "cannot copy a descriptor");
+        (joins->pid >= 0 && q->joins.pid < 0) || (joins->exec >= 0 && q->joins.exec < 0)) {
+        queued_free(q);
+        return err_sys(e, EMFILE, "cannot copy a descriptor");
+    }
     /* A spawner that has just died is noticed here: once more with a new one. */
-    for (int attempt = 0; r == 0 && attempt < 2; attempt++) {
+    for (int attempt = 0; attempt < 2; attempt++) {
+        err_done(e);
         r = spawner_link_warm_up(s, e);
-        if (r < 0)
-            break;
-        r = send_queue(s, e);
+        if (r == 0)
+            r = send_queue(s, e);
         if (r == 0) {
             *ret_conn = take_fd(&ours);
             return 0;
         }
         forget(s);
-        if (attempt == 0) {
-            err_done(e);
-            r = 0;
-        }
     }
-    queued_free(q);
+    drop_queue(s); /* nothing would send the others: their connections close, which tells them */
     return r;
 }
