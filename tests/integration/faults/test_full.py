@@ -250,10 +250,12 @@ class PidLimit:
     """A control group for the daemon and its spawner that takes no more processes."""
 
     def __init__(self, daemon):
-        self.path = "/sys/fs/cgroup/pids/%s-limit" % daemon.name
-        if not os.path.isdir("/sys/fs/cgroup/pids"):
-            pytest.skip("no pids controller of cgroup v1")
+        self.above = "/sys/fs/cgroup/pids" if os.path.isdir("/sys/fs/cgroup/pids") else "/sys/fs/cgroup"
+        self.path = "%s/%s-limit" % (self.above, daemon.name)
         os.mkdir(self.path)
+        if not os.path.exists(self.path + "/pids.max"):
+            os.rmdir(self.path)
+            pytest.skip("no pids controller")
         for pid in (daemon.pid, *leaks.children_of(daemon.pid)):
             self.write("cgroup.procs", pid)
 
@@ -267,7 +269,7 @@ class PidLimit:
     def close(self):
         for pid in leaks.read(self.path + "/cgroup.procs").split():
             with contextlib.suppress(OSError), \
-                    open("/sys/fs/cgroup/pids/cgroup.procs", "w", encoding="ascii") as f:
+                    open(self.above + "/cgroup.procs", "w", encoding="ascii") as f:
                 f.write(pid)
         until(lambda: not leaks.read(self.path + "/cgroup.procs"))
         os.rmdir(self.path)
