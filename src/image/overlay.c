@@ -189,8 +189,14 @@ static int bind_alone(const char *path, int *ret_fd) {
     return 0;
 }
 
+static int check_writable(const struct overlay_options *o, int fd) {
+    auto_fd work = open(o->work, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return work < 0 ? -errno : sys_overlay_writable(fd, work);
+}
+
 int overlay_mount(const struct overlay_options *o, int *ret_fd, struct err *e) {
     char log[FS_LOG_MAX] = "";
+    auto_fd fd = -1;
     bool upper = o->upper && !o->read_only;
     if (strv_len(o->lower) == 0)
         return err_set(e, ERR_INVALID, "an overlay mount needs a layer");
@@ -201,13 +207,16 @@ int overlay_mount(const struct overlay_options *o, int *ret_fd, struct err *e) {
         r = bind_alone(o->lower[0], ret_fd);
         return r < 0 ? err_sys(e, r, "cannot mount the image") : 0;
     }
-    r = o->no_new_api ? -EINVAL : mount_new(o, upper, ret_fd, log);
+    r = o->no_new_api ? -EINVAL : mount_new(o, upper, &fd, log);
     if (r == -EINVAL || r == -ENOSYS || r == -EOPNOTSUPP) {
-        int old = mount_old(o, upper, ret_fd);
+        int old = mount_old(o, upper, &fd);
         if (old == 0 || o->no_new_api)
             r = old;
     }
+    if (r == 0 && upper)
+        r = check_writable(o, fd);
     if (r < 0)
         return err_sys(e, r, "cannot mount the container's file system%s%s", *log ? ": " : "", log);
+    *ret_fd = take_fd(&fd);
     return 0;
 }

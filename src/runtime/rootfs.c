@@ -223,17 +223,25 @@ static int overlay_make(const struct rt_rootfs *rootfs, const struct rootfs_map 
     int r = open_layers(rootfs, map->userns_fd, &l, e);
     if (r < 0)
         return r;
+    auto_fd made = -1;
     /* The overlay works with the mounter's credentials, which must have a meaning on the idmapped
      * layers. */
     r = idmap_set_fs_ids(map->uid, map->gid);
     if (r < 0)
         return err_sys(e, r, "failed to take the ids of the container's root");
-    r = getenv(ENV_OLD_OVERLAY) ? 1 : overlay_by_fd(&l, rootfs->is_volatile, ret_fd, e);
+    r = getenv(ENV_OLD_OVERLAY) ? 1 : overlay_by_fd(&l, rootfs->is_volatile, &made, e);
     if (r > 0)
-        r = overlay_by_string(&l, rootfs->is_volatile, map, ret_fd, e);
+        r = overlay_by_string(&l, rootfs->is_volatile, map, &made, e);
+    if (r >= 0 && l.upper) {
+        r = sys_overlay_writable(made, l.work_fd);
+        if (r < 0)
+            r = err_sys(e, r, "failed to mount the overlay");
+    }
     int back = idmap_set_fs_ids(0, 0);
     if (back < 0 && r >= 0)
         r = err_sys(e, back, "failed to return to the own ids");
+    if (r >= 0)
+        *ret_fd = take_fd(&made);
     return r;
 }
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -130,6 +131,18 @@ int sys_mount_attr_get(int fd, uint64_t *ret) {
         attr |= MOUNT_ATTR_STRICTATIME;
     *ret = attr;
     return 0;
+}
+
+int sys_overlay_writable(int fd, int work) {
+    struct statvfs st;
+    if (fstatvfs(fd, &st) < 0)
+        return -errno;
+    if (!(st.f_flag & ST_RDONLY))
+        return 0;
+    if (mkdirat(work, "probe", 0700) < 0 && errno != EEXIST)
+        return -errno;
+    /* It goes now: freed blocks of a full disk come back a moment later. */
+    return unlinkat(work, "probe", AT_REMOVEDIR) < 0 ? -errno : -ENOSPC;
 }
 
 int sys_pivot_into(int root) {

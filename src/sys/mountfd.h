@@ -35,5 +35,9 @@ int sys_mount_setattr(int fd, bool recursive, uint64_t set, uint64_t clear, uint
 void sys_fs_log(int fs, char *out, size_t size);
 /* The mount's own flags at fd as MOUNT_ATTR_* (statfs based: ro, nosuid, nodev, noexec, atime). */
 int sys_mount_attr_get(int fd, uint64_t *ret);
+/* An overlay that cannot make a directory in its work directory, as on a full disk, is mounted all
+ * the same, but read-only, with a line in the kernel's log. 0 when writes are possible at `fd`, its
+ * root, else why not. work: a descriptor of the work directory, O_PATH will do. */
+int sys_overlay_writable(int fd, int work);
 /* pivot_root(".", "."): the caller has the new root as its directory; the old one is detached. */
 int sys_pivot_into(int root);

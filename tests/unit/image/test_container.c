@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -167,6 +168,37 @@ static void test_volatile_mark_is_removed(void **state) {
         fd_close(root);
     }
     container_done(&c);
+}
+
+/* The kernel mounts it read-only when there is no room for a directory: nobody must take it for
+ * one that was asked to be so. */
+static void test_overlay_without_room(void **state) {
+    struct fixture *f = *state;
+    for (int old = 0; old < 2; old++) {
+        auto_strv lower = NULL;
+        auto_free char *disk = fixture_path(f, "disk%d", old);
+        auto_free char *below = xasprintf("%s/l", disk), *upper = xasprintf("%s/u", disk);
+        auto_free char *work = xasprintf("%s/w", disk), *more = xasprintf("%s/more", disk);
+        auto_free char *again = xasprintf("%s/again", disk);
+        assert_int_equal(mkdir(disk, 0755), 0);
+        /* Room for the root and four more. */
+        assert_int_equal(mount("tmpfs", disk, "tmpfs", 0, "size=1m,nr_inodes=5"), 0);
+        assert_int_equal(mkdir(below, 0755), 0);
+        assert_int_equal(mkdir(upper, 0755), 0);
+        assert_int_equal(mkdir(work, 0755), 0);
+        strv_add(&lower, below);
+        struct overlay_options o = {
+            .lower = lower, .upper = upper, .work = work, .no_new_api = old};
+        auto_err e = ERR_INIT;
+        int root = -1;
+        assert_int_equal(mkdir(more, 0755), 0);
+        assert_int_equal(mkdir(again, 0755), -1);
+        assert_int_equal(errno, ENOSPC);
+        assert_true(overlay_mount(&o, &root, &e) < 0);
+        assert_non_null(strstr(err_msg(&e), "no space left on device"));
+        assert_int_equal(root, -1);
+        assert_int_equal(umount2(disk, MNT_DETACH), 0);
+    }
 }
 
 static void test_changes(void **state) {
@@ -344,6 +376,7 @@ int main(void) {
         T(test_overlay_both_ways),
         T(test_overlay_many_layers),
         T(test_volatile_mark_is_removed),
+        T(test_overlay_without_room),
         T(test_changes),
         T(test_commit),
         T(test_commit_of_nothing),
