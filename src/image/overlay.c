@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -166,7 +167,11 @@ static void *old_mount_thread(void *arg) {
 static int mount_old(const struct overlay_options *o, bool upper, int *ret_fd) {
     struct old_mount m = {.o = o, .upper = upper, .fd = -1};
     pthread_t t;
+    sigset_t all, old;
+    (void)sigfillset(&all); /* signals are the loop thread's */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
     int r = pthread_create(&t, NULL, old_mount_thread, &m);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (r != 0)
         return -r;
     pthread_join(t, NULL);

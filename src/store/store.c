@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -463,6 +464,7 @@ int store_open(struct loop *l, const char *path, struct store **ret, struct err 
     struct store *s = xnew(struct store);
     pthread_condattr_t monotonic;
     pthread_attr_t attr;
+    sigset_t all, old;
     int r, rc;
 
     s->loop = l;
@@ -504,7 +506,11 @@ int store_open(struct loop *l, const char *path, struct store **ret, struct err 
     reserve_take(s);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, THREAD_STACK_SIZE);
+    /* Signals are the loop thread's: one that went here could overtake another. */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
     rc = pthread_create(&s->thread, &attr, thread_main, s);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     pthread_attr_destroy(&attr);
     if (rc != 0) {
         close_db(s);

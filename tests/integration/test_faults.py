@@ -213,6 +213,19 @@ def test_killed_spawner(new_daemon):
     assert d.api.inspect(cid)["State"]["Running"]
 
 
+def test_signals_are_for_one_thread(new_daemon):
+    """Two at once are handled in order, which threads that take them each for itself would not keep."""
+    d = new_daemon()
+    assert d.api.output(["echo", "all threads are there"])[0] == 0
+    threads = [int(t) for t in os.listdir("/proc/%d/task" % d.pid)]
+    assert len(threads) > 1
+    for t in threads:
+        status = leaks.read("/proc/%d/task/%d/status" % (d.pid, t))
+        blocked = int(re.search(r"^SigBlk:\s*(\w+)", status, re.M).group(1), 16) if status else -1
+        for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGHUP):
+            assert bool(blocked >> number - 1 & 1) == (t != d.pid), (t, number)
+
+
 @pytest.mark.parametrize("flags,number", [(["--live-restore"], signal.SIGTERM), ([], signal.SIGUSR2)])
 def test_only_sigterm_stops_containers(new_daemon, flags, number):
     """SIGUSR2 is what the systemd unit stops and restarts with."""
