@@ -38,7 +38,8 @@ int main(int argc, char **argv) {
     (void)prctl(PR_SET_NAME, "fence-spawner", 0, 0, 0); /* the copy has a number for a name */
     if (fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC) < 0)
         return 1;
-    /* Of a terminal's Ctrl-C the daemon says what it means; set-up processes start with defaults. */
+    /* Of a terminal's Ctrl-C the daemon says what it means; set-up processes start with defaults.
+     */
     if (signal(SIGINT, SIG_IGN) == SIG_ERR)
         return 1;
     return spawner_serve(CONTROL_FD);
