@@ -138,20 +138,30 @@ struct saved_exit {
     char id[ID_LEN + 1];
 };
 
-static void exit_saved(void *arg, int r) {
+static void exit_written(void *arg, int r) {
     struct saved_exit *s = arg;
     struct container *c = map_get(&s->engine->containers, s->id);
 
-    if (r < 0) {
-        log_error("cannot save the end of a container", "container", s->id);
-        if (c)
-            container_save(c, NULL, NULL); /* is written as soon as it can be */
-    } else if (!c || (!c->rec.running && !c->starting)) {
+    /* Otherwise it goes when the database has caught up. */
+    if (r == 0 && (!c || (!c->rec.running && !c->starting))) {
         auto_free char *dir = xasprintf("%s/containers/%s", s->engine->options.exec_root, s->id);
 
         (void)tree_remove_at(AT_FDCWD, dir); /* made anew, or cleared, by the next start */
     }
     free(s);
+}
+
+static void exit_saved(void *arg, int r) {
+    struct saved_exit *s = arg;
+    struct container *c = map_get(&s->engine->containers, s->id);
+
+    if (r < 0 && c) {
+        log_error("cannot save the end of a container", "container", s->id);
+        container_save(c, NULL, NULL); /* is written as soon as it can be, which may be now */
+        store_barrier(s->engine->store, exit_written, s);
+        return;
+    }
+    exit_written(s, r);
 }
 
 static void save_exit(struct container *c) {
