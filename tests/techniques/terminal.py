@@ -7,7 +7,7 @@ Runs the command under a pseudo terminal and does the script's lines, one after 
                     $FENCE_TEST_SLOW)
     send TEXT       types it; Python's escapes are understood: \\r is the enter key, \\x10 is Ctrl-P
     size ROWS COLS  changes the window
-    pause SECONDS
+    pause SECONDS   (as many times longer)
 Then it reads until the command ends (as long). Everything written goes to stdout, the exit status is the
 command's, 99 when something was waited for in vain.
 """
@@ -23,7 +23,8 @@ import sys
 import termios
 import time
 
-PATIENCE_S = 20 * float(os.environ.get("FENCE_TEST_SLOW", "1"))
+SLOW = max(1.0, float(os.environ.get("FENCE_TEST_SLOW") or 1))
+PATIENCE_S = 20 * SLOW
 
 
 class Terminal:
@@ -86,7 +87,7 @@ def main():
         elif verb == "size":
             terminal.size(*map(int, rest.split()))
         elif verb == "pause":
-            time.sleep(float(rest))
+            time.sleep(float(rest) * SLOW)
         elif verb:
             sys.exit("terminal.py: what is '%s'?" % verb)
     status = terminal.finish()
