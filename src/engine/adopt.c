@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -195,6 +196,21 @@ static void sweep_execs(const char *state_dir) {
     closedir(d);
 }
 
+/* Whether the last daemon died between a start and its record: when it was is told by the file that
+ * the set-up process has made then. */
+static bool record_start(struct container *c, const char *state_dir) {
+    auto_free char *pid = xasprintf("%s/pid", state_dir);
+    struct stat st;
+
+    if (c->rec.running)
+        return false;
+    c->rec.running = c->rec.has_been_started = true;
+    c->rec.started_ns = stat(pid, &st) < 0
+                            ? clock_real_ns()
+                            : (int64_t)st.st_mtim.tv_sec * NS_PER_SEC + st.st_mtim.tv_nsec;
+    return true;
+}
+
 static bool adopt_running(struct container *c, const char *state_dir, int64_t deadline_ns) {
     int fd = monitor_link_connect(state_dir);
     struct monitor_started s;
@@ -215,11 +231,8 @@ static bool adopt_running(struct container *c, const char *state_dir, int64_t de
     c->pidfd = s.pidfd;
     c->rec.pid = s.pid;
     c->rec.start_time = s.start_time;
-    if (!c->rec.running) { /* the last daemon died between the start and its record */
-        c->rec.running = c->rec.has_been_started = true;
-        c->rec.started_ns = clock_real_ns();
+    if (record_start(c, state_dir))
         container_save(c, NULL, NULL);
-    }
     adopt_network(c);
     container_adopt_pause(c);
     sweep_execs(state_dir);
@@ -254,8 +267,8 @@ static void adopt_one(struct container *c, int64_t deadline_ns) {
     load_runtime(c, state_dir); /* newer than the record, if that start was not recorded */
     if (adopt_running(c, state_dir, deadline_ns))
         return;
-    c->rec.running = true;
-    c->engine->stopping = true; /* no restart yet: engine_adopt_finish decides */
+    (void)record_start(c, state_dir); /* its end is saved, and so is this */
+    c->engine->stopping = true;       /* no restart yet: engine_adopt_finish decides */
     record_end(c, state_dir);
     c->engine->stopping = false;
 }

@@ -81,6 +81,19 @@ def test_exit_while_the_daemon_is_dead(new_daemon):
     until(lambda: d.api.inspect(again)["State"]["Running"])
 
 
+def test_start_and_exit_that_were_not_recorded(new_daemon):
+    """A daemon killed as soon as it has answered: what it started has ended when the next one comes."""
+    d = new_daemon()
+    for _ in range(ROUNDS):
+        cid = d.api.run(["sh", "-c", "sleep 0.1; exit 3"], host={"RestartPolicy": {"Name": "always"}})
+        d.kill9()
+        time.sleep(0.3)
+        d.start()
+        until(lambda: d.api.inspect(cid)["State"]["Running"]) # pylint: disable=cell-var-from-loop
+        assert not d.api.inspect(cid)["State"]["StartedAt"].startswith("0001")
+        d.api.remove(cid)
+
+
 def test_wait_and_exec_after_a_restart(new_daemon):
     d = new_daemon()
     cid = d.api.run(["sh", "-c", "while ! test -e /go; do sleep 0.05; done; exit 5"])

@@ -118,8 +118,13 @@ def test_spawner_that_is_behind(daemon, api, then):
         assert daemon.spawner() == spawner
     finally:
         os.kill(spawner, then)
-    failed = [a for a in (s.recv(4096) for s in sockets) if not a.startswith(b"HTTP/1.1 204")]
-    assert not failed
+    answers = [s.recv(4096) for s in sockets]
+    failed = [a for a in answers if not a.startswith(b"HTTP/1.1 204")]
+    # what a spawner had in its hands when it was killed may be lost with it: it is said, and can be done again
+    lost = [cid for cid, a in zip(ids, answers) if b"ended without a result" in a]
+    assert len(lost) == len(failed) and len(lost) <= (2 if then == signal.SIGKILL else 0), failed
+    for cid in lost:
+        api.start(cid)
     for s in sockets:
         s.close()
     assert (daemon.spawner() == spawner) == (then == signal.SIGCONT)

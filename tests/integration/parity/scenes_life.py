@@ -358,7 +358,8 @@ def ps(s):
     s("ps --no-trunc -a")
     s("ps -as --format '{{.Names}}'")
     s("ps -a --format '{{json .}}' --filter name=two")
-    s("ps -a --format 'table {{.Names}}\\t{{.Image}}\\t{{.Mounts}}\\t{{.Networks}}\\t{{.Labels}}\\t{{.Ports}}'")
+    s("ps -a --format 'table {{.Names}}\\t{{.Image}}\\t{{.Mounts}}\\t{{.Networks}}\\t{{.Labels}}\\t{{.Ports}}'",
+      extra=[("b=,a=1", "a=1,b=")]) # in the order of a map of Go's
     s("ps -a --format '{{.Names}} {{.State}} {{.LocalVolumes}} {{.Label \"a\"}}'")
     s("ps -a --format '{{.Nosuch}}'")
     s("ps -a --format '{{bad'")

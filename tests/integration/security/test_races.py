@@ -125,7 +125,10 @@ def test_export_and_commit(api, swapper, probe_image, victim):
                                "exec /probe swap /v/a /v/link" % victim], image=probe_image)
     until(lambda: b"ready" in api.logs(cid))
     for _ in range(max(3, ROUNDS // 40)):
-        a = api.request("GET", "/containers/%s/export" % cid)
+        try:
+            a = api.request("GET", "/containers/%s/export" % cid)
+        except http.client.HTTPException: # changed after the answer had begun: it is cut off
+            continue
         assert b"of the host" not in a.body
     a = api.request("POST", "/commit", {}, container=cid, repo="raced")
     if a.status == 201:
