@@ -74,8 +74,8 @@ def bad_bodies(s):
     s.http("POST", "/containers/create", "{}", {"Content-Type": "text/plain"}, label="create with text/plain")
     s.http("POST", "/containers/create", "{}", {}, label="create without a type")
     s.post("/containers/create?name=bad%20name", {"Image": "busybox"})
-    s.post("/containers/create?name=cb", {"Image": "busybox", "HostConfig": {"NetworkMode": "nosuch"}})
-    s.post("/containers/cb/start")
+    s.post("/containers/create?name=xb", {"Image": "busybox", "HostConfig": {"NetworkMode": "nosuch"}})
+    s.post("/containers/xb/start")
     create = "/containers/create"
     for host in ({"Binds": ["/a"]}, {"Binds": ["a:b:c:d"]}, {"Binds": ["/a:/b:zz"]}, {"Binds": [""]}, {"Mounts": [{}]},
                  {"Mounts": [{"Type": "bind", "Target": "/x"}]}, {"Mounts": [{"Type": "bind", "Source": "rel", "Target": "/x"}]},
