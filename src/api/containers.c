@@ -73,8 +73,7 @@ static void create(struct api_call *c) {
     create_body_done(&body);
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 static void start(struct api_call *c) {
     struct container *x = call_container(c);
 
@@ -177,8 +176,7 @@ static void remove_container(struct api_call *c) {
         container_remove(x, o, call_done_204, c);
 }
 
-/* ---- wait --------------------------------------------------------------------------------------
- */
+/* ---- wait ------------------------------------------------------------------------------------ */
 struct waiting {
     struct api_call *call;
     struct container_wait *wait;
@@ -252,8 +250,7 @@ static void wait_container(struct api_call *c) {
     }
 }
 
-/* ---- prune -------------------------------------------------------------------------------------
- */
+/* ---- prune ----------------------------------------------------------------------------------- */
 static const char *const prune_filters[] = {"label", "label!", "until", NULL};
 
 struct pruning {

@@ -16,8 +16,7 @@
 #include "image/overlay.h"
 #include "runtime/userdb.h"
 
-/* ---- the root that a worker works on
- * ------------------------------------------------------------- */
+/* ---- the root that a worker works on --------------------------------------------------------- */
 struct files {
     struct api_call *call;
     struct engine *engine;
@@ -193,8 +192,7 @@ static void run_with_io(struct files *f, int (*work)(struct job *j, void *arg)) 
         files_free(f);
 }
 
-/* ---- changes ------------------------------------------------------------------------------------
- */
+/* ---- changes --------------------------------------------------------------------------------- */
 static int find_changes(struct job *j, void *arg) {
     struct files *f = arg;
     auto_free char *upper = xasprintf("%s/diff", f->dir);
@@ -247,8 +245,7 @@ void containers_changes(struct api_call *c) {
     job_start(c->engine->loop, JOB_SHORT, find_changes, answer_changes, f);
 }
 
-/* ---- export -------------------------------------------------------------------------------------
- */
+/* ---- export ---------------------------------------------------------------------------------- */
 static int export_work(struct job *j, void *arg) {
     struct files *f = arg;
     struct cp_root root;
@@ -272,8 +269,7 @@ void containers_export(struct api_call *c) {
     run_with_io(f, export_work);
 }
 
-/* ---- archive ------------------------------------------------------------------------------------
- */
+/* ---- archive --------------------------------------------------------------------------------- */
 static char *base64(const char *s) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t n = strlen(s);

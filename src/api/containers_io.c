@@ -21,8 +21,7 @@ const char *call_stream_type(const struct api_call *c, bool tty) {
     return c->version >= 42 && !tty ? MUX_STREAM : RAW_STREAM;
 }
 
-/* ---- logs --------------------------------------------------------------------------------------
- */
+/* ---- logs ------------------------------------------------------------------------------------ */
 struct logging {
     struct api_call *call;
     struct http_io *io;
@@ -154,8 +153,7 @@ void containers_logs(struct api_call *c) {
               l);
 }
 
-/* ---- attach ------------------------------------------------------------------------------------
- */
+/* ---- attach ---------------------------------------------------------------------------------- */
 /* Reads the log onto the connection first (logs=1), then attaches. */
 struct replay {
     struct engine *engine;

@@ -26,8 +26,7 @@
 #define SAMPLE_INTERVAL_MS 1000
 #define NET_DEV_MAX        (256u << 10)
 
-/* ---- one sample --------------------------------------------------------------------------------
- */
+/* ---- one sample ------------------------------------------------------------------------------ */
 struct net_counters {
     char name[16];
     uint64_t rx_bytes, rx_packets, rx_errors, rx_dropped, tx_bytes, tx_packets, tx_errors,
@@ -135,8 +134,7 @@ static void sample_take(const struct container *x, struct sample *ret) {
     *ret = s;
 }
 
-/* ---- JSON, in dockerd's order; what dockerd omits when it is zero is omitted
- * ----------------------- */
+/* ---- JSON, in dockerd's order; what dockerd omits when it is zero is omitted ----------------- */
 static void emit_nonzero(struct jw *w, const char *key, uint64_t v) {
     if (v)
         jw_kuint(w, key, v);
@@ -353,8 +351,7 @@ static void emit(const struct container *x, const struct sample *s, const struct
     jw_end_object(&w);
 }
 
-/* ---- the request
- * --------------------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------- */
 struct watching {
     struct api_call *call;
     char id[ID_LEN + 1];

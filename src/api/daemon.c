@@ -35,8 +35,7 @@ struct daemon {
     bool ended; /* the loop has: signals find nothing to do */
 };
 
-/* ---- helper programs ---------------------------------------------------------------------------
- */
+/* ---- helper programs ------------------------------------------------------------------------- */
 /* Beside ourselves (a build tree, or installed together), else the installed place. */
 static char *find_libexec(void) {
     char self[PATH_MAX];
@@ -57,8 +56,7 @@ static char *find_libexec(void) {
     return xstrdup("/usr/libexec/fence");
 }
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 static int write_pidfile(const char *path, struct err *e) {
     auto_free char *text = xasprintf("%d", (int)getpid());
     auto_buf old = {.max = 64};
@@ -80,8 +78,7 @@ static int write_pidfile(const char *path, struct err *e) {
     return r < 0 ? err_sys(e, r, "cannot write %s", path) : 0;
 }
 
-/* ---- listeners ---------------------------------------------------------------------------------
- */
+/* ---- listeners ------------------------------------------------------------------------------- */
 /* dockerd's words in /info. */
 static void warn_open_tcp(struct daemon *d, const char *label) {
     const char *address = str_after(label, "tcp://");
@@ -148,8 +145,7 @@ static int open_listeners(struct daemon *d, struct err *e) {
     return 0;
 }
 
-/* ---- signals -----------------------------------------------------------------------------------
- */
+/* ---- signals --------------------------------------------------------------------------------- */
 static void containers_stopped(void *arg) {
     struct daemon *d = arg;
 
@@ -227,8 +223,7 @@ static void on_reload_signal(void *arg, int sig) {
     log_info("Reloaded configuration", "file", d->options->config_file);
 }
 
-/* ---- the process
- * --------------------------------------------------------------------------------- */
+/* ---- the process ----------------------------------------------------------------------------- */
 /* A container needs some descriptors here: the soft limit goes up to the hard one. */
 static void raise_limits(void) {
     struct rlimit nofile;

@@ -187,8 +187,7 @@ void daemon_options_done(struct daemon_options *o) {
     }
 }
 
-/* ---- values ------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 static int refuse(const struct option *o, const char *value, struct err *e) {
     if (str_eq(value, o->standard) || (str_empty(value) && o->type != T_BOOL))
         return 0;
@@ -241,8 +240,7 @@ static int put(struct daemon_options *to, const struct option *o, const char *va
     return err_set(e, ERR_INVALID, "invalid argument \"%s\" for \"--%s\" flag", value, o->flag);
 }
 
-/* ---- command line ------------------------------------------------------------------------------
- */
+/* ---- command line ---------------------------------------------------------------------------- */
 static const struct option *find_flag(const char *name, size_t len) {
     for (size_t i = 0; i < OPTIONS; i++)
         if (strlen(table[i].flag) == len && memcmp(table[i].flag, name, len) == 0)
@@ -303,8 +301,7 @@ static int parse_one(struct daemon_options *o, int argc, char *const *argv, int 
     return put(o, opt, value, e);
 }
 
-/* ---- daemon.json -------------------------------------------------------------------------------
- */
+/* ---- daemon.json ----------------------------------------------------------------------------- */
 /* The decoder of Go says these words, so dockerd does. */
 static const char *go_kind(struct json_object *v) {
     switch (json_object_get_type(v)) {
@@ -454,8 +451,7 @@ static int read_file(struct daemon_options *o, const char *path, bool must_exist
     return r;
 }
 
-/* ---- defaults that depend on others
- * --------------------------------------------------------------- */
+/* ---- defaults that depend on others ---------------------------------------------------------- */
 static void set_default(char **s, const char *value) {
     if (!*s)
         *s = xstrdup(value);

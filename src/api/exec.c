@@ -46,8 +46,7 @@ static void create(struct api_call *c) {
     call_json(c, 201, &b);
 }
 
-/* ---- start -------------------------------------------------------------------------------------
- */
+/* ---- start ----------------------------------------------------------------------------------- */
 struct starting {
     struct api_call *call; /* detached starts: answered when it runs */
     int tell;              /* hijacked ones: a failure's text goes to the client, -1 otherwise */

@@ -59,8 +59,7 @@ static void emit_refs(struct jw *w, const char *key, char *const *refs, const ch
     jw_end_array(w);
 }
 
-/* ---- list --------------------------------------------------------------------------------------
- */
+/* ---- list ------------------------------------------------------------------------------------ */
 static const char *const list_filters[] = {"dangling",  "label", "before", "since",
                                            "reference", "until", NULL};
 
@@ -199,8 +198,7 @@ static void list(struct api_call *c) {
     call_json(c, 200, &b);
 }
 
-/* ---- inspect -----------------------------------------------------------------------------------
- */
+/* ---- inspect --------------------------------------------------------------------------------- */
 static void emit_graph_driver(struct engine *eng, const struct image *i, struct jw *w) {
     auto_strv layers = NULL;
 
@@ -287,8 +285,7 @@ static void inspect(struct api_call *c) {
     call_json(c, 200, &b);
 }
 
-/* ---- history -----------------------------------------------------------------------------------
- */
+/* ---- history --------------------------------------------------------------------------------- */
 static void emit_history_row(struct engine *eng, const struct image *owner,
                              const struct image_history *h, const char *diff_id, struct jw *w) {
     struct layer_info info;
@@ -338,8 +335,7 @@ static void history(struct api_call *c) {
     call_json(c, 200, &b);
 }
 
-/* ---- tag, remove, prune ------------------------------------------------------------------------
- */
+/* ---- tag, remove, prune ---------------------------------------------------------------------- */
 static void tag(struct api_call *c) {
     struct image *i = images_of_call(c);
     auto_free char *ref = NULL;

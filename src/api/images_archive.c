@@ -11,8 +11,7 @@
 #include "format/units.h"
 #include "image/archive.h"
 
-/* ---- load and import ---------------------------------------------------------------------------
- */
+/* ---- load and import ------------------------------------------------------------------------- */
 /*
  * Three steps: a worker reads the archive (and tells its progress), the loop registers the images,
  * a worker writes the lines that say so. The connection stays with the worker all along.
@@ -295,8 +294,7 @@ void images_create(struct api_call *c) {
     start(l);
 }
 
-/* ---- save --------------------------------------------------------------------------------------
- */
+/* ---- save ------------------------------------------------------------------------------------ */
 struct saving {
     struct api_call *call;
     struct engine *engine;

@@ -12,8 +12,7 @@
 #include "engine/mounts_plan.h"
 #include "format/json.h"
 
-/* ---- words -------------------------------------------------------------------------------------
- */
+/* ---- words ----------------------------------------------------------------------------------- */
 /* Blank-separated words with Dockerfile's quotes and backslashes. */
 static char **words(const char *s) {
     char **v = NULL;
@@ -75,8 +74,7 @@ static char **command(const char *s, const struct container_config *c) {
     return v;
 }
 
-/* ---- instructions ------------------------------------------------------------------------------
- */
+/* ---- instructions ---------------------------------------------------------------------------- */
 static int needs(const char *name, const char *rest, struct err *e) {
     if (*rest)
         return 0;

@@ -23,8 +23,7 @@
 #include "base/err.h"
 #include "base/map.h"
 
-/* ---- options -----------------------------------------------------------------------------------
- */
+/* ---- options --------------------------------------------------------------------------------- */
 struct ps_column;
 
 struct ps_cell_format {
@@ -54,8 +53,7 @@ struct ps_format {
 int ps_format_parse(const char *args, struct ps_format *ret, struct err *e);
 void ps_format_done(struct ps_format *f);
 
-/* ---- processes ---------------------------------------------------------------------------------
- */
+/* ---- processes ------------------------------------------------------------------------------- */
 #define PS_COMM_MAX 64 /* kernel threads' names are longer than TASK_COMM_LEN */
 
 enum { PS_REAL, PS_EFFECTIVE, PS_SAVED, PS_FILESYSTEM, PS_IDS };
@@ -101,8 +99,7 @@ uint32_t ps_id_inside(const struct ps_id_map *m, uint32_t outside);
 void ps_names_parse(const char *text, struct map *ret);
 void ps_host_done(struct ps_host *h);
 
-/* ---- columns -----------------------------------------------------------------------------------
- */
+/* ---- columns --------------------------------------------------------------------------------- */
 /* NULL when there is none of that name. */
 const struct ps_column *ps_column_find(const char *name);
 const char *ps_column_title(const struct ps_column *c);
@@ -112,8 +109,7 @@ void ps_column_print(const struct ps_column *c, unsigned width, const struct ps_
 bool ps_column_order(const struct ps_column *c, const struct ps_format *f, const struct ps_host *h,
                      const struct ps_process *p, double *ret);
 
-/* ---- the table ---------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 /* {"Processes": [[...]], "Titles": [...]} of the processes that are still there. init: the process
  * whose user namespace decides the ids. */
 int ps_list(const struct ps_format *f, pid_t init, const pid_t *pids, size_t count, struct buf *ret,

@@ -38,8 +38,7 @@ struct ps_column {
     enum order order;
 };
 
-/* ---- helpers -----------------------------------------------------------------------------------
- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 /* What a file below /proc/PID holds; empty when it cannot be read. */
 static void read_small(const struct cell *c, const char *file, struct buf *text) {
     text->max = SMALL_MAX;
@@ -110,8 +109,7 @@ static void print_name(const struct cell *c, const struct map *names, uint32_t i
     }
 }
 
-/* ---- ids
- * ----------------------------------------------------------------------------------------- */
+/* ---- ids ------------------------------------------------------------------------------------- */
 static uint32_t uid_of(const struct cell *c, int which) {
     return ps_id_inside(&c->host->uids, c->p->uids[which]);
 }
@@ -172,8 +170,7 @@ static void print_supgrp(const struct cell *c) {
     print_groups(c, true);
 }
 
-/* ---- numbers
- * ------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 #define NUMBER_COLUMN(name, format, expression)                                                    \
     static void print_##name(const struct cell *c) {                                               \
         buf_printf(c->out, format, expression);                                                    \
@@ -264,8 +261,7 @@ static void print_class(const struct cell *c) {
     buf_puts(c->out, known ? names[c->p->policy] : "?");
 }
 
-/* ---- times
- * --------------------------------------------------------------------------------------- */
+/* ---- times ----------------------------------------------------------------------------------- */
 static void print_duration(struct buf *out, uint64_t s, bool hours) {
     if (s >= DAY_S)
         buf_printf(out, "%" PRIu64 "-", s / DAY_S);
@@ -336,8 +332,7 @@ static void print_lstart(const struct cell *c) {
     print_time(c, text, n);
 }
 
-/* ---- texts
- * --------------------------------------------------------------------------------------- */
+/* ---- texts ----------------------------------------------------------------------------------- */
 static void print_state(const struct cell *c) {
     buf_putc(c->out, c->p->state);
 }
@@ -516,8 +511,7 @@ static void print_nothing(const struct cell *c) {
     buf_putc(c->out, '-');
 }
 
-/* ---- the table, sorted by name
- * ---------------------------------------------------------------------- */
+/* ---- the table, sorted by name --------------------------------------------------------------- */
 static const struct ps_column columns[] = {
     {"%cpu", "%CPU", print_pcpu, ORDER_NUMBER},
     {"%mem", "%MEM", print_pmem, ORDER_NUMBER},

@@ -36,8 +36,7 @@ static int fail(struct err *e, const char *text) {
     return err_set(e, ERR_SYSTEM, "ps: error: %s", text);
 }
 
-/* ---- columns
- * --------------------------------------------------------------------------------------- */
+/* ---- columns --------------------------------------------------------------------------------- */
 /* title is taken; NULL: the column's own. */
 static void add(struct ps_format *f, const struct ps_column *column, char *title, unsigned width) {
     f->cells = xreallocarray(f->cells, f->n_cells + 1, sizeof *f->cells);
@@ -121,8 +120,7 @@ static int add_sort(struct parser *p, const char *list, struct err *e) {
     return 0;
 }
 
-/* ---- options that take a value
- * ------------------------------------------------------------------------ */
+/* ---- options that take a value --------------------------------------------------------------- */
 /* What ps says when the value is missing. */
 static const struct {
     char option;
@@ -176,8 +174,7 @@ static int use_value(struct parser *p, char option, const char *value, struct er
     }
 }
 
-/* ---- the three styles
- * ------------------------------------------------------------------------------- */
+/* ---- the three styles ------------------------------------------------------------------------ */
 /* False when there is no such option. */
 static bool letter(struct parser *p, char c, enum style style) {
     if (style == STYLE_SYSV) {
@@ -295,8 +292,7 @@ static int gnu(struct parser *p, const char *s, struct err *e) {
     return 0;
 }
 
-/* ---- formats without -o
- * ------------------------------------------------------------------------------- */
+/* ---- formats without -o ---------------------------------------------------------------------- */
 static void add_sysv(const struct parser *p) {
     const char *given = p->sysv;
     bool full = given['f'] || given['F'], wide = given['F'], longer = given['l'];
@@ -365,8 +361,7 @@ static int add_defaults(struct parser *p, struct err *e) {
     return 0;
 }
 
-/* ---- all together
- * ------------------------------------------------------------------------------------- */
+/* ---- all together ---------------------------------------------------------------------------- */
 /* dockerd finds the processes by the title PID, and lets no other column have it. */
 static int check_titles(const char *args, struct err *e) {
     for (const char *equals = strchr(args, '='); equals; equals = strchr(equals + 1, '=')) {

@@ -20,8 +20,7 @@
 #define NAMES_FILE_MAX (16u << 20)
 #define TREE_DEPTH_MAX 64 /* drawn; below it is not indented any further */
 
-/* ---- parsers
- * --------------------------------------------------------------------------------------- */
+/* ---- parsers --------------------------------------------------------------------------------- */
 enum { /* fields of `stat` behind the state */
        STAT_PPID,
        STAT_PGRP,
@@ -207,8 +206,7 @@ void ps_names_parse(const char *text, struct map *ret) {
     }
 }
 
-/* ---- what all processes have in common
- * --------------------------------------------------------------- */
+/* ---- what all processes have in common ------------------------------------------------------- */
 static int read_map(pid_t init, const char *file, struct ps_id_map *ret) {
     auto_buf text = {.max = PROC_FILE_MAX};
     char path[64];
@@ -260,8 +258,7 @@ void ps_host_done(struct ps_host *h) {
     *h = (struct ps_host){0};
 }
 
-/* ---- one process
- * --------------------------------------------------------------------------------------- */
+/* ---- one process ----------------------------------------------------------------------------- */
 /* p->fd, pid and tid are set. Negative: it has gone. */
 static int process_read(struct ps_process *p) {
     auto_buf text = {.max = PROC_FILE_MAX};
@@ -277,8 +274,7 @@ static int process_read(struct ps_process *p) {
     return r;
 }
 
-/* ---- parents and children
- * -------------------------------------------------------------------------------- */
+/* ---- parents and children -------------------------------------------------------------------- */
 struct node {
     pid_t pid, ppid;
     ssize_t parent, child, sibling; /* indices; -1: none */
@@ -361,8 +357,7 @@ static void draw(const struct node *nodes, ssize_t i, struct buf *out) {
     buf_puts(out, "\\_ ");
 }
 
-/* ---- the table
- * ------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 struct row_key {
     double number;
     char *text; /* NULL: the number counts */

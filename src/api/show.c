@@ -164,8 +164,7 @@ void show_container_summary(const struct container *c, int64_t size_rw, int64_t 
     jw_end_object(w);
 }
 
-/* ---- sizes -------------------------------------------------------------------------------------
- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 void show_sizes_add(struct show_sizes *s, const struct container *c) {
     auto_free char *dir = container_dir(c);
 

@@ -37,8 +37,7 @@ static void ping_head(struct api_call *c) {
     answer_ping(c, "");
 }
 
-/* ---- version -----------------------------------------------------------------------------------
- */
+/* ---- version --------------------------------------------------------------------------------- */
 static const char *architecture(void) {
 #if defined(__x86_64__)
     return "amd64";
@@ -94,8 +93,7 @@ static void version(struct api_call *c) {
     call_json(c, 200, &b);
 }
 
-/* ---- info --------------------------------------------------------------------------------------
- */
+/* ---- info ------------------------------------------------------------------------------------ */
 static bool sysctl_is_on(const char *path) {
     auto_buf b = {.max = 64};
 
@@ -375,8 +373,7 @@ static void info(struct api_call *c) {
     call_json(c, 200, &b);
 }
 
-/* ---- events ------------------------------------------------------------------------------------
- */
+/* ---- events ---------------------------------------------------------------------------------- */
 struct streaming {
     struct api_call *call;
     struct events_subscriber *subscriber;

@@ -45,8 +45,7 @@ static void df_free(struct df *d) {
     free(d);
 }
 
-/* ---- layers and images
- * --------------------------------------------------------------------------- */
+/* ---- layers and images ----------------------------------------------------------------------- */
 static void add_layer(void *arg, const struct layer_info *info, unsigned refs) {
     uint64_t *sum = arg;
 
@@ -106,8 +105,7 @@ static void emit_images(struct engine *eng, int version, struct jw *w) {
     free(all);
 }
 
-/* ---- containers and volumes
- * ------------------------------------------------------------------------ */
+/* ---- containers and volumes ------------------------------------------------------------------ */
 static int newest_first(const void *a, const void *b) {
     const struct container *x = *(struct container *const *)a, *y = *(struct container *const *)b;
 
@@ -161,8 +159,7 @@ static void emit_volumes(const struct df *d, struct jw *w) {
     jw_end_array(w);
 }
 
-/* ---- the request
- * ----------------------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------- */
 static int measure(struct job *j, void *arg) {
     struct df *d = arg;
 

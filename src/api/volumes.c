@@ -46,8 +46,7 @@ static void event(struct engine *eng, const char *name, const char *action) {
     strmap_done(&attrs);
 }
 
-/* ---- list --------------------------------------------------------------------------------------
- */
+/* ---- list ------------------------------------------------------------------------------------ */
 static const char *const list_filters[] = {"dangling", "driver", "label", "name", NULL};
 
 struct listing {
@@ -92,8 +91,7 @@ static void list(struct api_call *c) {
     call_json(c, 200, &b);
 }
 
-/* ---- create, inspect, remove
- * --------------------------------------------------------------------- */
+/* ---- create, inspect, remove ----------------------------------------------------------------- */
 static void read_map(struct json_object *o, struct strmap *ret) {
     if (!o || !json_object_is_type(o, json_type_object))
         return;
@@ -168,8 +166,7 @@ static void remove_volume(struct api_call *c) {
     call_empty(c, 204);
 }
 
-/* ---- prune -------------------------------------------------------------------------------------
- */
+/* ---- prune ----------------------------------------------------------------------------------- */
 static const char *const prune_filters[] = {"label", "label!", "all", NULL};
 
 struct pruning {

@@ -67,8 +67,7 @@ static const struct list_format ps_size_format = {
     .method = ps_method,
 };
 
-/* ---- ports: "0.0.0.0:80-82->80-82/tcp, [::]:80->80/tcp, 90/udp" ---------------------------------
- */
+/* ---- ports: "0.0.0.0:80-82->80-82/tcp, [::]:80->80/tcp, 90/udp" ------------------------------ */
 
 struct port {
     const char *ip, *type;

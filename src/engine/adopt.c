@@ -26,8 +26,7 @@
 
 #define GREETING_MS 3000 /* for all of them together: who is later is heard later */
 
-/* ---- records -----------------------------------------------------------------------------------
- */
+/* ---- records --------------------------------------------------------------------------------- */
 static void claim_volumes(struct container *c) {
     for (size_t i = 0; i < c->rec.mounts.count; i++) {
         const struct mount_point *m = field_array_at(&c->rec.mounts, struct mount_point, i);
@@ -83,8 +82,7 @@ static int load_one(void *arg, const char *id, const char *doc) {
     return 0;
 }
 
-/* ---- processes ---------------------------------------------------------------------------------
- */
+/* ---- processes ------------------------------------------------------------------------------- */
 /* Waits for the greeting of a monitor: STATUS with the pidfd. */
 static int greet(int fd, int64_t deadline_ns, struct monitor_started *ret) {
     int64_t left_ns = deadline_ns - clock_mono_ns();
@@ -273,8 +271,7 @@ static void adopt_one(struct container *c, int64_t deadline_ns) {
     c->engine->stopping = false;
 }
 
-/* ---- what nobody owns
- * ---------------------------------------------------------------------------- */
+/* ---- what nobody owns ------------------------------------------------------------------------ */
 static void drop_orphans(struct engine *eng, const char *parent, bool trash) {
     DIR *d = opendir(parent);
     struct dirent *de;

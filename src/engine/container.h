@@ -211,8 +211,7 @@ void container_attach_drop(struct container *c); /* closes pending clients */
 /* "ctrl-p,ctrl-q" -> bytes. ERR_INVALID in Docker's words. NULL or "": the default. */
 int detach_keys_parse(const char *s, char out[static 32], size_t *ret_len, struct err *e);
 
-/* ---- between the files above ------------------------------------------------------------------
- */
+/* ---- between the files above ----------------------------------------------------------------- */
 extern const struct monitor_events container_monitor_events; /* arg: struct container * */
 /* The process has ended (or never was): state, event, waiters, restart policy. */
 void container_on_exit(struct container *c, const struct monitor_exit *x);

@@ -101,8 +101,7 @@ static void saved(void *arg, int r) {
     finish(x, &e);
 }
 
-/* ---- worker: the chain's fix-up layer, and volumes seeded from the image ------------------------
- */
+/* ---- worker: the chain's fix-up layer, and volumes seeded from the image --------------------- */
 static int seed_volumes(struct creation *x, char *const *lower, struct err *e) {
     struct overlay_options o = {.lower = lower};
     auto_fd root = -1;
@@ -145,8 +144,7 @@ static void prepare_done(void *arg, int r) {
     container_save(x->c, saved, x);
 }
 
-/* ---- loop --------------------------------------------------------------------------------------
- */
+/* ---- loop ------------------------------------------------------------------------------------ */
 static int choose_name(struct engine *eng, const char *name, char **ret, struct err *e) {
     struct container *other;
 

@@ -26,8 +26,7 @@
 
 #define NETWORK_PAUSE_MS 1000 /* rules that were removed come back within a second */
 
-/* ---- background jobs
- * ----------------------------------------------------------------------------- */
+/* ---- background jobs ------------------------------------------------------------------------- */
 static int empty_trash(struct job *j, void *arg) {
     struct engine *eng = arg;
 
@@ -78,8 +77,7 @@ void engine_sync_layers(struct engine *eng) {
     job_start(eng->loop, JOB_SHORT, sync_layers, sync_done, eng);
 }
 
-/* ---- start -------------------------------------------------------------------------------------
- */
+/* ---- start ----------------------------------------------------------------------------------- */
 /* One daemon a data root. The lock lives as long as the process. */
 static int lock_root(struct engine *eng, struct err *e) {
     int fd = openat(data_root_fd(eng->data_root), "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -318,8 +316,7 @@ void engine_close(struct engine *eng) {
     free(eng);
 }
 
-/* ---- stop --------------------------------------------------------------------------------------
- */
+/* ---- stop ------------------------------------------------------------------------------------ */
 struct shutdown {
     struct engine *engine;
     unsigned left;

@@ -119,8 +119,7 @@ static void forget(void *arg) {
     exec_free(x);
 }
 
-/* ---- what the exec's monitor tells --------------------------------------------------------------
- */
+/* ---- what the exec's monitor tells ----------------------------------------------------------- */
 static void ended(struct exec *x, int64_t code) {
     auto_free char *dir = state_dir(x);
     void (*cb)(void *, int64_t) = x->on_exit;
@@ -223,8 +222,7 @@ static const struct monitor_events exec_monitor_events = {
     .closed = on_closed,
 };
 
-/* ---- start -------------------------------------------------------------------------------------
- */
+/* ---- start ----------------------------------------------------------------------------------- */
 static int fill_process(struct exec *x, struct container *c, struct rt_request *q, int rows,
                         int cols, struct err *e) {
     struct oci_process *p = &q->spec.process;

@@ -211,8 +211,7 @@ void container_on_exit(struct container *c, const struct monitor_exit *x) {
     }
 }
 
-/* ---- what the monitor tells -------------------------------------------------------------------
- */
+/* ---- what the monitor tells ------------------------------------------------------------------ */
 static void on_exited(void *arg, const struct monitor_exit *x) {
     struct container *c = arg;
 

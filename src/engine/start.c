@@ -32,8 +32,7 @@
 #define LOG_MAX_SIZE_DEFAULT (INT64_C(20) << 20)
 #define LOG_MAX_FILE_DEFAULT 5
 
-/* ---- namespaces of other containers ------------------------------------------------------------
- */
+/* ---- namespaces of other containers ---------------------------------------------------------- */
 struct joins {
     struct container *net, *ipc, *pid;
 };
@@ -202,8 +201,7 @@ int container_make_bind_sources(const struct container *c, struct err *e) {
     return 0;
 }
 
-/* ---- parts of the request ----------------------------------------------------------------------
- */
+/* ---- parts of the request -------------------------------------------------------------------- */
 static int make_state_dir(const char *path, struct err *e) {
     int r = tree_remove_at(AT_FDCWD, path);
 

@@ -73,8 +73,7 @@ static void must(int r, const char *what) {
     }
 }
 
-/* ---- tasks ------------------------------------------------------------------------------------
- */
+/* ---- tasks ----------------------------------------------------------------------------------- */
 
 static void queue_init(struct task_queue *q) {
     q->head = NULL;
@@ -159,8 +158,7 @@ void loop_defer(struct loop *l, void (*fn)(void *arg), void *arg) {
         must(uv_async_send(&l->wake), "uv_async_send");
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------
- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 struct loop *loop_new(void) {
     struct loop *l = xnew(struct loop);
@@ -223,8 +221,7 @@ struct jobs *loop_jobs(struct loop *l) {
     return l->jobs;
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------
- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 static unsigned classify(const struct loop_fd *w, unsigned seen) {
     struct pollfd p = {.fd = w->fd, .events = POLLRDHUP | POLLPRI};
@@ -322,8 +319,7 @@ void loop_fd_free(struct loop_fd *w) {
     uv_close((uv_handle_t *)&w->poll, on_handle_closed);
 }
 
-/* ---- timers and signals ------------------------------------------------------------------------
- */
+/* ---- timers and signals ---------------------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *t) {
     struct loop_timer *w = t->data;

@@ -72,8 +72,7 @@ static char *address_text(uint32_t address) {
     return xstrdup(inet_ntop(AF_INET, &a, text, sizeof text));
 }
 
-/* ---- the bridge --------------------------------------------------------------------------------
- */
+/* ---- the bridge ------------------------------------------------------------------------------ */
 static int add_bridge(struct network *n) {
     struct ifinfomsg i = {.ifi_family = AF_UNSPEC, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
     struct nl_msg m;
@@ -124,8 +123,7 @@ static int open_bridge(struct network *n, const char *bip, struct err *e) {
     return 0;
 }
 
-/* ---- open, close -------------------------------------------------------------------------------
- */
+/* ---- open, close ----------------------------------------------------------------------------- */
 int network_options_check(const struct network_options *o, struct err *e) {
     uint32_t address, fixed;
     int prefix = 0, fixed_prefix = 0;
@@ -254,8 +252,7 @@ void network_withdraw(struct network *n) {
         (void)nft_delete(n->nft, n->table); /* nothing is left to do about it */
 }
 
-/* ---- endpoints ---------------------------------------------------------------------------------
- */
+/* ---- endpoints ------------------------------------------------------------------------------- */
 void network_endpoint_done(struct network_endpoint *ep) {
     free(ep->host_if);
     free(ep->mac);

@@ -88,8 +88,7 @@ static void put_chain(struct batch *b, const char *table, const char *name, cons
     end_msg(b);
 }
 
-/* ---- expressions -------------------------------------------------------------------------------
- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 struct expr {
     struct nlattr *elem, *data;
 };
@@ -186,8 +185,7 @@ static void verdict(struct nlmsghdr *h, int32_t code) {
     end_expr(h, x);
 }
 
-/* ---- rules -------------------------------------------------------------------------------------
- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 static struct nlmsghdr *begin_rule(struct batch *b, const char *table, const char *chain,
                                    struct nlattr **exprs) {
     struct nlmsghdr *h = begin_msg(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
@@ -235,8 +233,7 @@ static void put_rules(struct batch *b, const struct nft_rules *r) {
     }
 }
 
-/* ---- exchange ----------------------------------------------------------------------------------
- */
+/* ---- exchange -------------------------------------------------------------------------------- */
 static void batch_begin(struct nft *n, struct batch *b) {
     b->room = xmalloc(2 * BATCH_MAX); /* libmnl wants room for one message behind the limit */
     b->b = mnl_nlmsg_batch_start(b->room, BATCH_MAX);

@@ -9,8 +9,7 @@
 #include "base/id.h"
 #include "base/str.h"
 
-/* ---- characters ---------------------------------------------------------------------------------
- */
+/* ---- characters ------------------------------------------------------------------------------ */
 
 static bool is_token_char(unsigned char c) {
     if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'))
@@ -76,8 +75,7 @@ bool http1_has_token(const char *value, const char *token) {
     return false;
 }
 
-/* ---- the head -----------------------------------------------------------------------------------
- */
+/* ---- the head -------------------------------------------------------------------------------- */
 
 ssize_t http1_find_head(const char *p, size_t n, size_t *scan) {
     size_t i = *scan, end = n < HTTP1_HEAD_MAX ? n : HTTP1_HEAD_MAX;
@@ -342,8 +340,7 @@ void http1_request_done(struct http1_request *req) {
     *req = (struct http1_request){0};
 }
 
-/* ---- chunked bodies -----------------------------------------------------------------------------
- */
+/* ---- chunked bodies -------------------------------------------------------------------------- */
 
 enum chunk_state {
     CHUNK_SIZE,      /* hexadecimal digits */
@@ -471,8 +468,7 @@ int http1_chunked_next(struct http1_chunked *c, const char *p, size_t n, size_t 
     return c->state == CHUNK_END;
 }
 
-/* ---- status texts -------------------------------------------------------------------------------
- */
+/* ---- status texts ---------------------------------------------------------------------------- */
 
 const char *http1_reason(int status) {
     static const struct {

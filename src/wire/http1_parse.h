@@ -60,8 +60,7 @@ bool http1_is_token(const char *s);
 /* Decodes %XX (and '+' as a blank in queries) in place. -EINVAL for bad escapes and %00. */
 int http1_unescape(char *s, bool plus_is_blank);
 
-/* ---- chunked bodies -----------------------------------------------------------------------------
- */
+/* ---- chunked bodies -------------------------------------------------------------------------- */
 
 #define HTTP1_CHUNK_LINE_MAX 256 /* size and extensions */
 #define HTTP1_TRAILER_MAX    (8u << 10)

@@ -132,8 +132,7 @@ void http_abort(struct http_req *r) {
     http_conn_schedule(c);
 }
 
-/* ---- streams ------------------------------------------------------------------------------------
- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 void http_stream_begin(struct http_req *r, int status, const char *content_type,
                        const struct http_header *extra) {

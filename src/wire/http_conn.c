@@ -18,8 +18,7 @@ int64_t http_now_ms(void) {
     return clock_mono_ns() / NS_PER_MS;
 }
 
-/* ---- bytes --------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 /* Only the next fill touches the bytes: callers still look at what they dropped. */
 void http_in_drop(struct http_conn *c, size_t n) {
@@ -68,8 +67,7 @@ int http_conn_flush(struct http_conn *c) {
     return 0;
 }
 
-/* ---- bodies -------------------------------------------------------------------------------------
- */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 static void body_begin(struct http_conn *c, const struct http1_request *head) {
     c->body = (struct http_body){
@@ -122,8 +120,7 @@ int http_body_next(struct http_conn *c, size_t max, const char **ret_data, size_
     return 0;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void on_conn_event(void *arg, unsigned events);
 
@@ -204,8 +201,7 @@ void http_conn_schedule(struct http_conn *c) {
     loop_defer(c->loop, run_scheduled, c);
 }
 
-/* ---- phases -------------------------------------------------------------------------------------
- */
+/* ---- phases ---------------------------------------------------------------------------------- */
 
 static void begin_linger(struct http_conn *c) {
     xport_shutdown(&c->x);
@@ -399,8 +395,7 @@ void http_conn_run(struct http_conn *c) {
     http_conn_unref(c);
 }
 
-/* ---- events -------------------------------------------------------------------------------------
- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static bool wants_input(const struct http_conn *c) {
     switch (c->phase) {

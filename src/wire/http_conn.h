@@ -120,8 +120,7 @@ struct http_req {
     struct http_io *io;
 };
 
-/* ---- http_conn.c --------------------------------------------------------------------------------
- */
+/* ---- http_conn.c ----------------------------------------------------------------------------- */
 
 int64_t http_now_ms(void);
 /* Takes fd, also on failure. */
@@ -157,8 +156,7 @@ int http_body_next(struct http_conn *c, size_t max, const char **ret_data, size_
 /* The 100 that is still owed goes into `out`. */
 void http_body_continue(struct http_conn *c);
 
-/* ---- http_req.c ---------------------------------------------------------------------------------
- */
+/* ---- http_req.c ------------------------------------------------------------------------------ */
 
 struct http_req *http_req_new(struct http_conn *c, struct http1_request *head);
 /* Frees the request (after the callback that runs) and takes it off its connection. */
@@ -168,8 +166,7 @@ void http_req_gone(struct http_req *r);
 /* Ends the collection of the body. */
 void http_req_body_end(struct http_req *r, int error);
 
-/* ---- http_answer.c ------------------------------------------------------------------------------
- */
+/* ---- http_answer.c --------------------------------------------------------------------------- */
 
 enum { HTTP_LENGTH_NONE = -1, HTTP_LENGTH_CHUNKED = -2, HTTP_LENGTH_CLOSE = -3 };
 /* Appends a status line and headers. `length` is the body's, or one of the above. */
@@ -184,8 +181,7 @@ bool http_status_has_body(int status);
 /* The answer is complete in `out`: ends the request and goes on with the connection. */
 void http_answer_end(struct http_req *r);
 
-/* ---- http_worker.c ------------------------------------------------------------------------------
- */
+/* ---- http_worker.c --------------------------------------------------------------------------- */
 
 /* The connection has a hangup while a worker has it, or the server is being freed. */
 void http_io_gone(struct http_io *io);

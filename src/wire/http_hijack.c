@@ -93,8 +93,7 @@ int http_hijack(struct http_req *r, const char *content_type, struct buf *early)
     return fd;
 }
 
-/* ---- WebSocket ----------------------------------------------------------------------------------
- */
+/* ---- WebSocket ------------------------------------------------------------------------------- */
 
 /* The first protocol that the client offers: browsers fail a connection that answers an offer with
  * none. */

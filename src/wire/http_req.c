@@ -45,8 +45,7 @@ static void req_unpin(struct http_req *r) {
         req_destroy(r);
 }
 
-/* ---- accessors ----------------------------------------------------------------------------------
- */
+/* ---- accessors ------------------------------------------------------------------------------- */
 
 const char *http_req_method(const struct http_req *r) {
     return r->head.method;
@@ -130,8 +129,7 @@ void *http_req_user(const struct http_req *r) {
     return r->user;
 }
 
-/* ---- the body -----------------------------------------------------------------------------------
- */
+/* ---- the body -------------------------------------------------------------------------------- */
 
 void http_req_body_end(struct http_req *r, int error) {
     struct buf body = r->collected;
@@ -178,8 +176,7 @@ void http_req_read_body(struct http_req *r, size_t max,
     http_conn_schedule(c);
 }
 
-/* ---- the client's end ---------------------------------------------------------------------------
- */
+/* ---- the client's end ------------------------------------------------------------------------ */
 
 void http_req_gone(struct http_req *r) {
     if (r->body_fails)

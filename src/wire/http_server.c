@@ -83,8 +83,7 @@ void http_server_free(struct http_server *s) {
     free(s);
 }
 
-/* ---- the clock ----------------------------------------------------------------------------------
- */
+/* ---- the clock ------------------------------------------------------------------------------- */
 
 static void tick_stop(struct http_server *s) {
     struct http_listener *l;
@@ -132,8 +131,7 @@ static void tick_start(struct http_server *s) {
         s->tick = loop_timer_new(s->loop, s->timeouts.tick, s->timeouts.tick, on_tick, s);
 }
 
-/* ---- listeners ----------------------------------------------------------------------------------
- */
+/* ---- listeners ------------------------------------------------------------------------------- */
 
 static void listener_pause(struct http_listener *l) {
     l->paused = true;

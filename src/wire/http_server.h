@@ -101,8 +101,7 @@ void http_stream_begin(struct http_req *r, int status, const char *content_type,
 ssize_t http_stream_write(struct http_req *r, const void *p, size_t n);
 void http_stream_end(struct http_req *r);
 
-/* ---- blocking use by a worker thread -----------------------------------------------------------
- */
+/* ---- blocking use by a worker thread --------------------------------------------------------- */
 /* The connection leaves the loop until http_worker_give; all calls on `io` are the worker's. Stalls
  * of 120 s end in -ETIMEDOUT. */
 struct http_io;
@@ -132,8 +131,7 @@ void http_io_on_gone(struct http_io *io, void (*cb)(void *arg), void *arg);
  * request is still valid; ask http_io_begun before). io is invalid afterwards. */
 void http_worker_give(struct http_io *io, bool ok);
 
-/* ---- hijack ------------------------------------------------------------------------------------
- */
+/* ---- hijack ---------------------------------------------------------------------------------- */
 /* Takes the connection over. Writes `101 UPGRADED` when the client asked for an upgrade, else
  * `200 OK`, with the content type. Returns the descriptor (blocking mode off, owned by the caller):
  * the socket itself on plain connections, one end of a socketpair that a relay serves on TLS.

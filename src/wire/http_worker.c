@@ -37,8 +37,7 @@ struct http_io {
     void *on_gone_arg;
 };
 
-/* ---- transport ----------------------------------------------------------------------------------
- */
+/* ---- transport ------------------------------------------------------------------------------- */
 
 static int io_fail(struct http_io *io, int error) {
     if (!io->error)
@@ -94,8 +93,7 @@ static int io_fill(struct http_io *io) {
     return io->error;
 }
 
-/* ---- the body -----------------------------------------------------------------------------------
- */
+/* ---- the body -------------------------------------------------------------------------------- */
 
 /* A body of known length needs no buffer in between. */
 static ssize_t read_direct(struct http_io *io, void *p, size_t n) {
@@ -157,8 +155,7 @@ struct reader *http_io_body(struct http_io *io) {
     return &io->reader;
 }
 
-/* ---- the answer ---------------------------------------------------------------------------------
- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 static void chunk_close(struct http_io *io) {
     struct buf *out = &io->c->out;
@@ -259,8 +256,7 @@ int http_io_fd(const struct http_io *io) {
     return io->c ? io->c->x.fd : -1;
 }
 
-/* ---- take and give ------------------------------------------------------------------------------
- */
+/* ---- take and give --------------------------------------------------------------------------- */
 
 struct http_io *http_worker_take(struct http_req *r) {
     struct http_io *io = xnew(struct http_io);

@@ -42,8 +42,7 @@ static int one_socket(int fd, bool is_tcp, char *label, char *path,
     return 0;
 }
 
-/* ---- unix:// ------------------------------------------------------------------------------------
- */
+/* ---- unix:// --------------------------------------------------------------------------------- */
 
 /* A number or a name. 0, or -ENOENT. */
 static int group_id(const char *group, gid_t *ret_gid) {
@@ -166,8 +165,7 @@ static int listen_unix(const char *path, const struct listen_options *o,
                       ret_count);
 }
 
-/* ---- tcp:// -------------------------------------------------------------------------------------
- */
+/* ---- tcp:// ---------------------------------------------------------------------------------- */
 
 struct host_port {
     char *host; /* without brackets */
@@ -268,8 +266,7 @@ static int listen_tcp(const char *spec, const char *address, const struct listen
     return r;
 }
 
-/* ---- fd:// --------------------------------------------------------------------------------------
- */
+/* ---- fd:// ----------------------------------------------------------------------------------- */
 
 /* How many sockets systemd passed to this process. */
 static unsigned activation_count(void) {
@@ -334,8 +331,7 @@ static int listen_activated(const char *spec, const char *which, struct listen_s
     return 0;
 }
 
-/* ---- all ----------------------------------------------------------------------------------------
- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 int listen_open(const char *spec, const struct listen_options *o,
                 struct listen_socket **ret_sockets, size_t *ret_count, struct err *e) {

@@ -61,8 +61,7 @@ static bool is_ws(const struct relay *r) {
     return r->mode != RELAY_RAW;
 }
 
-/* ---- client to engine ---------------------------------------------------------------------------
- */
+/* ---- client to engine ------------------------------------------------------------------------ */
 
 static void send_control(struct relay *r, enum ws_opcode opcode, const void *p, size_t n) {
     uint8_t header[WS_HEADER_MAX];
@@ -163,8 +162,7 @@ static bool write_local(struct relay *r) {
     return true;
 }
 
-/* ---- engine to client ---------------------------------------------------------------------------
- */
+/* ---- engine to client ------------------------------------------------------------------------ */
 
 static bool local_wanted(const struct relay *r) {
     return !r->local_eof && queue_left(&r->to_net) < QUEUE_MAX;
@@ -212,8 +210,7 @@ static bool write_net(struct relay *r) {
     return true;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void relay_end(struct relay *r) {
     void (*cb)(void *) = r->on_end;
@@ -329,8 +326,7 @@ static void on_local(void *arg, unsigned events) {
     relay_run(r);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct relay *relay_new(struct loop *l, struct xport *x, int fd, enum relay_mode mode,
                         const void *early, size_t early_len, const void *out, size_t out_len,

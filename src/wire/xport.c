@@ -14,8 +14,7 @@
 #include "base/alloc.h"
 #include "loop/loop.h"
 
-/* ---- a BIO that never raises SIGPIPE (OpenSSL's own writes with write(2))
- * ------------------------ */
+/* ---- a BIO that never raises SIGPIPE (OpenSSL's own writes with write(2)) -------------------- */
 
 static int bio_fd(BIO *b) {
     return ((const struct xport *)BIO_get_data(b))->fd;
@@ -82,8 +81,7 @@ static BIO *bio_new(struct xport *x) {
     return b;
 }
 
-/* ---- transport ----------------------------------------------------------------------------------
- */
+/* ---- transport ------------------------------------------------------------------------------- */
 
 int xport_init(struct xport *x, int fd, struct ssl_ctx_st *ctx) {
     BIO *b;

@@ -106,8 +106,7 @@ static int calls(void) {
     return 0;
 }
 
-/* ---- keys: whose session keyring is this? -----------------------------------------------------
- */
+/* ---- keys: whose session keyring is this? ---------------------------------------------------- */
 static int keys(void) {
     long id = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
     char text[256] = "";
@@ -124,8 +123,7 @@ static int keys(void) {
     return 0;
 }
 
-/* ---- state: what a process has been given -----------------------------------------------------
- */
+/* ---- state: what a process has been given ---------------------------------------------------- */
 static int state(void) {
     int signal = -1;
     if (prctl(PR_GET_PDEATHSIG, &signal) < 0)
@@ -152,8 +150,7 @@ static int state(void) {
     return 0;
 }
 
-/* ---- shocker: a file of the host by its handle ------------------------------------------------
- */
+/* ---- shocker: a file of the host by its handle ----------------------------------------------- */
 static int shocker(const char *base) {
     struct {
         struct file_handle h;
@@ -175,8 +172,7 @@ static int shocker(const char *base) {
     return 0;
 }
 
-/* ---- stalk: looks at everything that appears in the PID namespace -----------------------------
- */
+/* ---- stalk: looks at everything that appears in the PID namespace ---------------------------- */
 static void look(const char *pid, const char *what, int flags) {
     char path[128], target[512];
     snprintf(path, sizeof(path), "/proc/%s/%s", pid, what);
@@ -238,8 +234,7 @@ static int stalk(double seconds) {
     return 0;
 }
 
-/* ---- overwrite: keeps trying to write to the program that a process came from ------------------
- */
+/* ---- overwrite: keeps trying to write to the program that a process came from ---------------- */
 static _Noreturn void overwrite(void) {
     printf("ready\n");
     fflush(stdout);
@@ -267,8 +262,7 @@ static _Noreturn void overwrite(void) {
     }
 }
 
-/* ---- swap: exchanges two names until it is killed ----------------------------------------------
- */
+/* ---- swap: exchanges two names until it is killed -------------------------------------------- */
 static int swap(const char *a, const char *b) {
     printf("ready\n");
     fflush(stdout);

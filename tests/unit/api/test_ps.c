@@ -18,8 +18,7 @@
 #include "base/str.h"
 #include "format/json.h"
 
-/* ---- options -----------------------------------------------------------------------------------
- */
+/* ---- options --------------------------------------------------------------------------------- */
 /* The titles that `args` gives, or the text of the error. */
 static char *titles(const char *args) {
     struct ps_format f = {0};
@@ -122,8 +121,7 @@ static void test_refusals(void **state) {
     check("-f u", "ps: error: conflicting format options");
 }
 
-/* ---- parsers ------------------------------------------------------------------------------------
- */
+/* ---- parsers --------------------------------------------------------------------------------- */
 #define STAT_TAIL                                                                                  \
     " S 7 42 42 34817 42 4194560 10 0 3 0 250 150 0 0 20 0 3 0 5000 2322432 344 "                  \
     "18446744073709551615 4194304 5781504 140 0 0 0 0 4 0 1 0 0 17 1 0 0 0 0 0 1 2 3 4 5 6 7 0\n"
@@ -225,8 +223,7 @@ static void test_names(void **state) {
     map_clear(&m, free);
 }
 
-/* ---- columns
- * ------------------------------------------------------------------------------------- */
+/* ---- columns --------------------------------------------------------------------------------- */
 struct printer {
     struct ps_format format;
     struct ps_host host;
@@ -399,8 +396,7 @@ static void test_odd_processes(void **state) {
     cell(x, "stat", 0, "Z<L");
 }
 
-/* ---- the real thing
- * -------------------------------------------------------------------------------- */
+/* ---- the real thing -------------------------------------------------------------------------- */
 /* A row's cell as it stands between quotes. */
 static const char *at(struct json_object *table, size_t row, size_t column) {
     struct json_object *rows = jsn_get(table, "Processes");

@@ -17,8 +17,7 @@
 
 #define FALLBACK "nameserver 8.8.8.8\nnameserver 8.8.4.4\n"
 
-/* ---- resolv.conf -------------------------------------------------------------------------------
- */
+/* ---- resolv.conf ----------------------------------------------------------------------------- */
 static void check(const char *host, const char *dns, const char *search, const char *options,
                   bool keep, const char *want) {
     auto_strv d = dns ? str_split(dns, ',') : NULL;
@@ -64,8 +63,7 @@ static void test_options_of_the_container(void **state) {
           "search lan\ndomain lan\nnameserver 192.0.2.1\noptions ndots:1 debug\n");
 }
 
-/* ---- the files
- * ----------------------------------------------------------------------------------- */
+/* ---- the files ------------------------------------------------------------------------------- */
 struct fixture {
     char dir[64];
     struct engine engine;

@@ -92,8 +92,7 @@ static void test_stop_before_run(void **state) {
     assert_int_equal(loop_run(l), 0);
 }
 
-/* ---- posts from threads ------------------------------------------------------------------------
- */
+/* ---- posts from threads ---------------------------------------------------------------------- */
 
 enum { POSTERS = 4, POSTS = 5000 };
 static unsigned counts[POSTERS], posted;
@@ -128,8 +127,7 @@ static void test_posts_from_threads(void **state) {
     assert_int_equal(posted, POSTERS * POSTS);
 }
 
-/* ---- descriptors -------------------------------------------------------------------------------
- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 struct watch_case {
     struct loop_fd *w;
@@ -294,8 +292,7 @@ static void test_number_reused(void **state) {
     }
 }
 
-/* ---- timers, signals ---------------------------------------------------------------------------
- */
+/* ---- timers, signals ------------------------------------------------------------------------- */
 
 static struct loop_timer *timer;
 static unsigned ticks;
@@ -344,8 +341,7 @@ static void test_signal(void **state) {
     assert_int_equal(ticks, 77);
 }
 
-/* ---- jobs --------------------------------------------------------------------------------------
- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 static atomic_uint at_once, most_at_once;
 static unsigned done_count;

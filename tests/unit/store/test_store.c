@@ -147,8 +147,7 @@ static void test_barrier_comes_last(void **state) {
     close_store(f);
 }
 
-/* ---- a full disk ------------------------------------------------------------------------------
- */
+/* ---- a full disk ----------------------------------------------------------------------------- */
 static void mount_small(struct fixture *f) {
     if (mount("fence-test", f->dir, "tmpfs", 0, "size=16m") < 0)
         skip(); /* not root, or no name space to mount in */

@@ -202,8 +202,7 @@ static void test_tokens(void **state) {
     assert_false(http1_has_token(NULL, "a"));
 }
 
-/* ---- chunked ------------------------------------------------------------------------------------
- */
+/* ---- chunked --------------------------------------------------------------------------------- */
 
 /* Decodes `text` in pieces of `step` bytes; the payload in out. The bytes left over, or -EBADMSG.
  */

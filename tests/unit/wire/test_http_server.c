@@ -59,8 +59,7 @@ static void ask(const char *request, int status, const char *body) {
 
 #define HOST "Host: docker\r\n"
 
-/* ---- requests and bodies ------------------------------------------------------------------------
- */
+/* ---- requests and bodies --------------------------------------------------------------------- */
 
 static void test_keep_alive(void **state) {
     for (int i = 0; i < 5; i++)
@@ -219,8 +218,7 @@ static void test_abort(void **state) {
     client_expect_end(&c);
 }
 
-/* ---- the client's end ---------------------------------------------------------------------------
- */
+/* ---- the client's end ------------------------------------------------------------------------ */
 
 static void test_half_close(void **state) {
     auto_answer a = {0};
@@ -319,8 +317,7 @@ static void test_timeouts(void **state) {
     assert_int_equal(atomic_load(&wire_gone), 0);
 }
 
-/* ---- workers ------------------------------------------------------------------------------------
- */
+/* ---- workers --------------------------------------------------------------------------------- */
 
 static void reap(pid_t pid) {
     int status = -1;
@@ -422,8 +419,7 @@ static void test_stop_with_worker(void **state) {
     wire_server_start(NULL, false, NULL);
 }
 
-/* ---- hijack -------------------------------------------------------------------------------------
- */
+/* ---- hijack ---------------------------------------------------------------------------------- */
 
 static void test_hijack(void **state) {
     client_send(&c, "POST /hijack HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
@@ -566,8 +562,7 @@ static void test_websocket_refused(void **state) {
     assert_int_equal(a.status, 400);
 }
 
-/* ---- hostile clients ----------------------------------------------------------------------------
- */
+/* ---- hostile clients ------------------------------------------------------------------------- */
 
 static void test_refusals(void **state) {
     auto_answer a = {0};

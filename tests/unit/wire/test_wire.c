@@ -44,8 +44,7 @@ static void test_stdcopy(void **state) {
     assert_memory_equal(b.data, "\x01\0\0\0\0\0\0\x02hi", 10);
 }
 
-/* ---- WebSocket ----------------------------------------------------------------------------------
- */
+/* ---- WebSocket ------------------------------------------------------------------------------- */
 
 struct ws_case {
     const char *bytes;
@@ -138,8 +137,7 @@ static void test_ws_accept(void **state) {
     assert_int_equal(ws_accept_key("dGhlIHNhbXBsZSBub25j!Q==", out), -EINVAL);
 }
 
-/* ---- the guard ----------------------------------------------------------------------------------
- */
+/* ---- the guard ------------------------------------------------------------------------------- */
 
 static bool passes(const char *host, const char *name, const char *value, const char *allow) {
     struct http1_pair headers[] = {{"Host", host}, {name, value}};
@@ -170,8 +168,7 @@ static void test_guard(void **state) {
     assert_false(passes("127.0.0.1", "Origin", "https://ui.example.evil", "https://ui.example"));
 }
 
-/* ---- listening ----------------------------------------------------------------------------------
- */
+/* ---- listening ------------------------------------------------------------------------------- */
 
 static char dir[32];
 
@@ -344,8 +341,7 @@ static void test_activated_socket(void **state) {
     assert_int_equal(unsetenv("LISTEN_FDS"), 0);
 }
 
-/* ---- notification -------------------------------------------------------------------------------
- */
+/* ---- notification ---------------------------------------------------------------------------- */
 
 static void expect_notification(const char *name, socklen_t len) {
     struct sockaddr_un a = {.sun_family = AF_UNIX};

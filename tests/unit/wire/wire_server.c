@@ -28,8 +28,7 @@ static pthread_t thread;
 static char path[108];
 static in_port_t port;
 
-/* ---- handlers -----------------------------------------------------------------------------------
- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 /* /wait holds one request; /release answers it. */
 static struct http_req *held;
@@ -248,8 +247,7 @@ static void on_request(void *arg, struct http_req *r) {
         http_reply(r, 404, "application/json", NULL, "{}", 2);
 }
 
-/* ---- the server ---------------------------------------------------------------------------------
- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 static int listen_somewhere(bool tcp) {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
