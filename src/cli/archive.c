@@ -64,11 +64,7 @@ int archive_send(struct cli *cli, struct exchange *x, struct request *request, i
 
     fd_reader_init(&in, fd, UINT64_MAX);
     request->stream = &in.base;
-    r = exchange_send(x, &cli->client, request, e);
-    if (r == 0)
-        r = exchange_recv(x, e);
-    if (r == 0)
-        r = exchange_check(x, e);
+    r = exchange_open(x, &cli->client, request, e);
     return r;
 }
 
@@ -126,12 +122,8 @@ int archive_receive(struct cli *cli, const char *path, const char *query, const 
     struct exchange_reader from;
     struct fd_writer to;
     int64_t n;
-    int r = exchange_send(&x, &cli->client, &request, e);
+    int r = exchange_open(&x, &cli->client, &request, e);
 
-    if (r == 0)
-        r = exchange_recv(&x, e);
-    if (r == 0)
-        r = exchange_check(&x, e);
     if (r < 0)
         return r;
     if (*output)

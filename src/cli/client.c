@@ -600,6 +600,14 @@ int exchange_check(struct exchange *x, struct err *e) {
     return err_set(e, class_of(x->status), "Error response from daemon: %s", text);
 }
 
+int exchange_open(struct exchange *x, struct client *c, const struct request *r, struct err *e) {
+    int n = exchange_send(x, c, r, e);
+
+    if (n == 0)
+        n = exchange_recv(x, e);
+    return n < 0 ? n : exchange_check(x, e);
+}
+
 int exchange_hijack(struct exchange *x, struct buf *rest) {
     buf_append(rest, x->in.data + x->in_pos, x->in.len - x->in_pos);
     return take_fd(&x->fd);
@@ -647,12 +655,8 @@ int client_parse_json(const char *text, size_t len, struct json_object **ret, st
 int client_call(struct client *c, const struct request *r, struct buf *ret_body, struct err *e) {
     auto_exchange x = EXCHANGE_INIT;
     auto_buf ignored = BUF_INIT;
-    int n = exchange_send(&x, c, r, e);
+    int n = exchange_open(&x, c, r, e);
 
-    if (n == 0)
-        n = exchange_recv(&x, e);
-    if (n == 0)
-        n = exchange_check(&x, e);
     if (n == 0)
         n = exchange_read_all(&x, ret_body ? ret_body : &ignored, e);
     return n;

@@ -95,6 +95,8 @@ ssize_t exchange_read(struct exchange *x, void *p, size_t n);
 int exchange_read_all(struct exchange *x, struct buf *out, struct err *e);
 /* "Error response from daemon: ..." when the status is 400 or more. */
 int exchange_check(struct exchange *x, struct err *e);
+/* All three: what is left is the body. */
+int exchange_open(struct exchange *x, struct client *c, const struct request *r, struct err *e);
 /* After status 101: the connection, and what was read beyond the headers in *rest. */
 int exchange_hijack(struct exchange *x, struct buf *rest);
 void exchange_done(struct exchange *x);

@@ -229,11 +229,7 @@ static int from_container(struct cli *cli, const struct args *a, const char *con
         return r;
     query_add(&query, "path", path);
     request.query = buf_str(&query);
-    r = exchange_send(&x, &cli->client, &request, e);
-    if (r == 0)
-        r = exchange_recv(&x, e);
-    if (r == 0)
-        r = exchange_check(&x, e);
+    r = exchange_open(&x, &cli->client, &request, e);
     if (r == 0)
         r = parse_stat(&x, &st, e);
     if (r < 0)
@@ -269,11 +265,7 @@ static int put_archive(struct cli *cli, const struct args *a, const char *contai
     request->path = url;
     request->query = buf_str(&query);
     request->content_type = "application/x-tar";
-    r = exchange_send(&x, &cli->client, request, e);
-    if (r == 0)
-        r = exchange_recv(&x, e);
-    if (r == 0)
-        r = exchange_check(&x, e);
+    r = exchange_open(&x, &cli->client, request, e);
     return r < 0 ? r : exchange_read_all(&x, &body, e);
 }
 

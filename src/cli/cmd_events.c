@@ -146,11 +146,7 @@ static int cmd_events(struct cli *cli, const struct args *a, struct err *e) {
         r = query_add_time(&query, "until", flag_str(f, "until"), e);
     request.query = buf_str(&query);
     if (r == 0)
-        r = exchange_send(&x, &cli->client, &request, e);
-    if (r == 0)
-        r = exchange_recv(&x, e);
-    if (r == 0)
-        r = exchange_check(&x, e);
+        r = exchange_open(&x, &cli->client, &request, e);
     return r < 0 ? r : follow(&x, format, t, e);
 }
 

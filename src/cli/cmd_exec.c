@@ -80,11 +80,7 @@ static int exec_start(struct cli *cli, const struct args *a, const char *object,
     jw_end_object(&w);
     request.body = body.data;
     request.body_len = body.len;
-    r = exchange_send(x, &cli->client, &request, e);
-    if (r == 0)
-        r = exchange_recv(x, e);
-    if (r == 0)
-        r = exchange_check(x, e);
+    r = exchange_open(x, &cli->client, &request, e);
     x->request = (struct request){.method = "POST"};
     return r;
 }

@@ -36,11 +36,7 @@ static int cmd_import(struct cli *cli, const struct args *a, struct err *e) {
         query_add(&query, "repo", a->argv[1]);
     request.query = buf_str(&query);
     if (remote) {
-        r = exchange_send(&x, &cli->client, &request, e);
-        if (r == 0)
-            r = exchange_recv(&x, e);
-        if (r == 0)
-            r = exchange_check(&x, e);
+        r = exchange_open(&x, &cli->client, &request, e);
     } else {
         r = archive_open_input(source, &fd, e);
         if (r < 0)

@@ -47,11 +47,7 @@ static int cmd_logs(struct cli *cli, const struct args *a, struct err *e) {
     logs = xasprintf("/containers/%s/logs", str_or_empty(jsn_str(c, "Id")));
     request.path = logs;
     request.query = buf_str(&query);
-    r = exchange_send(&x, &cli->client, &request, e);
-    if (r == 0)
-        r = exchange_recv(&x, e);
-    if (r == 0)
-        r = exchange_check(&x, e);
+    r = exchange_open(&x, &cli->client, &request, e);
     if (r < 0)
         return r;
     return stream_copy(&x, !jsn_bool(jsn_get(c, "Config"), "Tty", false), e);

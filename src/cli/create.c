@@ -135,11 +135,7 @@ int pull_image(struct cli *cli, const char *ref, const char *platform, bool quie
     if (!str_empty(platform))
         query_add(&query, "platform", platform);
     request.query = buf_str(&query);
-    r = exchange_send(&x, &cli->client, &request, e);
-    if (r == 0)
-        r = exchange_recv(&x, e);
-    if (r == 0)
-        r = exchange_check(&x, e);
+    r = exchange_open(&x, &cli->client, &request, e);
     if (r == 0)
         r = show_progress(&x, fd, quiet, e);
     return r;

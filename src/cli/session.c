@@ -26,11 +26,7 @@ int session_attach(struct client *c, const char *object, const struct stream *s,
         query_add(&query, "stdout", "1");
     query_add(&query, "stream", "1");
     request.query = buf_str(&query);
-    r = exchange_send(x, c, &request, e);
-    if (r == 0)
-        r = exchange_recv(x, e);
-    if (r == 0)
-        r = exchange_check(x, e);
+    r = exchange_open(x, c, &request, e);
     if (r == 0 && x->status != 101 && x->status != 200)
         r = err_set(e, ERR_SYSTEM, "unable to upgrade to tcp, received %d", x->status);
     x->request = (struct request){0}; /* its path and query end here */
@@ -47,12 +43,8 @@ int session_wait(struct client *c, const char *object, const char *condition, st
     if (condition)
         query_add(&query, "condition", condition);
     request.query = buf_str(&query);
-    r = exchange_send(x, c, &request, e);
     /* The daemon sends the headers at once: only then is it sure to see the exit. */
-    if (r == 0)
-        r = exchange_recv(x, e);
-    if (r == 0)
-        r = exchange_check(x, e);
+    r = exchange_open(x, c, &request, e);
     x->request = (struct request){.method = "POST"};
     return r;
 }
