@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
 #include "engine/engine.h"
+#include "sys/procfd.h"
 
 /* A request that the spawner's socket may have no room for just now. */
 struct queued {
@@ -79,15 +79,9 @@ static int send_queue(struct spawner_link *s, struct err *e) {
     return 0;
 }
 
-static void on_event(void *arg, unsigned events) {
-    struct spawner_link *s = arg;
+static void serve_queue(struct spawner_link *s) {
     auto_err e = ERR_INIT;
 
-    if (events & ~(unsigned)LOOP_WRITE) {
-        /* It never sends anything: readable means that it has ended. */
-        log_warn("the spawner has ended; the next start makes a new one");
-        forget(s);
-    }
     if (list_empty(&s->queue))
         return;
     if (spawner_link_warm_up(s, &e) < 0 || send_queue(s, &e) < 0) {
@@ -95,6 +89,17 @@ static void on_event(void *arg, unsigned events) {
         drop_queue(s); /* their ends of the connections close, which tells them */
         forget(s);
     }
+}
+
+static void on_event(void *arg, unsigned events) {
+    struct spawner_link *s = arg;
+
+    if (events & ~(unsigned)LOOP_WRITE) {
+        /* It never sends anything: readable means that it has ended. */
+        log_warn("the spawner has ended; the next start makes a new one");
+        forget(s);
+    }
+    serve_queue(s);
 }
 
 struct spawner_link *spawner_link_new(struct engine *eng) {
@@ -135,13 +140,16 @@ unsigned spawner_link_number(const struct spawner_link *s) {
     return s->number;
 }
 
-bool spawner_link_has_died(const struct spawner_link *s, unsigned number) {
-    struct pollfd p = {.fd = s->process.control};
-
+bool spawner_link_has_died(struct spawner_link *s, unsigned number) {
     if (number != s->number || s->process.control < 0)
         return true;
-    /* Its end of the socket may be gone before the loop has heard of it. */
-    return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
+    /* The kernel closes its descriptors in no order that can be relied on: a request's connection
+     * may end before the control socket. */
+    if (!proc_is_exiting(s->process.pid))
+        return false;
+    forget(s); /* so that no further request goes to it */
+    serve_queue(s);
+    return true;
 }
 
 int spawner_link_spawn(struct spawner_link *s, const struct rt_request *request,

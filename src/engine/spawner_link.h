@@ -19,8 +19,8 @@ int spawner_link_warm_up(struct spawner_link *s, struct err *e);
 
 /* Counts the spawners: the number of the one that took the last request. */
 unsigned spawner_link_number(const struct spawner_link *s);
-/* Whether that one has died since, perhaps with a request that it had not read. */
-bool spawner_link_has_died(const struct spawner_link *s, unsigned number);
+/* Whether that one has died since, perhaps with a request in its hands. */
+bool spawner_link_has_died(struct spawner_link *s, unsigned number);
 
 /* Hands the request to a new set-up process. *ret_conn is this side of its control connection
  * (engine/monitor_link.h), owned by the caller. */

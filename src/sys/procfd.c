@@ -17,6 +17,8 @@
 #define P_PIDFD 3
 #endif
 
+#define PF_EXITING 0x4 /* proc(5), field 9 of stat */
+
 int pidfd_open_pid(pid_t pid) {
     long fd = syscall(SYS_pidfd_open, pid, 0);
     return fd < 0 ? -errno : (int)fd;
@@ -67,7 +69,7 @@ int pidfd_wait(int pidfd, int options, siginfo_t *ret) {
     return 1;
 }
 
-int proc_start_time(pid_t pid, int64_t *ret) {
+static int stat_field(pid_t pid, int wanted, int64_t *ret) {
     char path[64], text[1024];
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     int r = read_small(path, text, sizeof(text));
@@ -78,18 +80,24 @@ int proc_start_time(pid_t pid, int64_t *ret) {
     if (!p)
         return -EINVAL;
     p++;
-    for (int field = 3; field <= 22; field++) {
+    for (int field = 3; field < wanted; field++) {
         p += strspn(p, " ");
-        if (field == 22) {
-            char *end;
-            errno = 0;
-            long long v = strtoll(p, &end, 10);
-            if (end == p || errno)
-                return -EINVAL;
-            *ret = v;
-            return 0;
-        }
         p += strcspn(p, " ");
     }
-    return -EINVAL;
+    char *end;
+    errno = 0;
+    long long v = strtoll(p, &end, 10);
+    if (end == p || errno)
+        return -EINVAL;
+    *ret = v;
+    return 0;
+}
+
+int proc_start_time(pid_t pid, int64_t *ret) {
+    return stat_field(pid, 22, ret);
+}
+
+bool proc_is_exiting(pid_t pid) {
+    int64_t flags;
+    return stat_field(pid, 9, &flags) < 0 || flags & PF_EXITING;
 }

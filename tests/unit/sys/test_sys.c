@@ -204,10 +204,13 @@ static void processes_by_descriptor(void **state) {
     assert_int_equal(proc_start_time(getpid(), &mine), 0);
     assert_int_equal(proc_start_time(pid, &theirs), 0);
     assert_true(mine > 0 && theirs >= mine);
+    assert_false(proc_is_exiting(pid));
     assert_int_equal(ns_is_own(pidfd, "net"), 1);
     assert_int_equal(pidfd_wait(pidfd, WEXITED | WNOHANG, NULL), 0);
     assert_int_equal(pidfd_signal(pidfd, SIGKILL), 0);
     siginfo_t si;
+    assert_int_equal(pidfd_wait(pidfd, WEXITED | WNOWAIT, &si), 1);
+    assert_true(proc_is_exiting(pid));
     assert_int_equal(pidfd_wait(pidfd, WEXITED, &si), 1);
     assert_int_equal(si.si_code, CLD_KILLED);
     assert_int_equal(si.si_status, SIGKILL);
