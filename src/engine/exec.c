@@ -131,13 +131,14 @@ static void ended(struct exec *x, int64_t code) {
     monitor_link_free(x->link);
     x->link = NULL;
     x->pidfd = fd_close(x->pidfd);
-    (void)tree_remove_at(AT_FDCWD, dir); /* the container's end removes what stays */
     snprintf(text, sizeof text, "%lld", (long long)code);
     event(x, "exec_die", false, text);
     x->forget_timer = loop_timer_new(x->engine->loop, FORGET_AFTER_MS, 0, forget, x);
     x->on_exit = NULL;
     if (cb)
         cb(x->on_exit_arg, code);
+    /* Last: nobody waits for it. The container's end removes what stays. */
+    (void)tree_remove_at(AT_FDCWD, dir);
 }
 
 static void start_answer(struct exec *x, struct err *e) {

@@ -145,6 +145,10 @@ static int exec_steps(struct init *b, struct err *e) {
     int r = s->mapped ? become_root(e) : 0;
     if (r < 0)
         return r;
+    if (s->new_ns & CLONE_NEWCGROUP)
+        r = sys_setns(s->join_exec, CLONE_NEWCGROUP);
+    if (r < 0)
+        return err_sys(e, r, "failed to join the container's cgroup namespace");
     /* setns() into the mount namespace has set root and directory. */
     b->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (b->root < 0)
@@ -171,9 +175,8 @@ static _Noreturn void run(struct setup *s, int (*steps)(struct init *, struct er
     auto_err e = ERR_INIT;
     fd_close(s->sync);
     fd_close(s->conn);
-    signals_reset();
-    (void)umask(022);
-    (void)setsid(); /* fails only for a leader, which a clone never is */
+    (void)umask(022); /* signals are as A has set them: all at their default */
+    (void)setsid();   /* fails only for a leader, which a clone never is */
     int r = prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ? err_sys(&e, errno, "prctl") : 0;
     if (r >= 0)
         r = steps(&b, &e);

@@ -33,7 +33,6 @@ int rlimit_parse(const char *name, int *ret) {
 }
 
 int rlimits_raise(pid_t pid, const struct field_array *limits, struct err *e) {
-    bool may = lcap_held() & LCAP_BIT(CAP_SYS_RESOURCE);
     for (size_t i = 0; i < limits->count; i++) {
         const struct oci_rlimit *want = field_array_at(limits, struct oci_rlimit, i);
         int resource;
@@ -43,7 +42,8 @@ int rlimits_raise(pid_t pid, const struct field_array *limits, struct err *e) {
             want->hard <= have.rlim_max)
             continue;
         have.rlim_max = want->hard;
-        if (prlimit(pid, (__rlimit_resource_t)resource, &have, NULL) < 0 && may)
+        if (prlimit(pid, (__rlimit_resource_t)resource, &have, NULL) < 0 &&
+            lcap_held() & LCAP_BIT(CAP_SYS_RESOURCE))
             return err_sys(e, errno,
                            "error setting rlimits for ready process: error setting "
                            "rlimit type %d",

@@ -63,7 +63,9 @@ static int join_before_clone(struct setup *s, struct err *e) {
         r = s->cgroup_join.version == 1 ? cgroup_join_self(&s->cgroup_join) : 0;
         if (r < 0)
             return err_sys(e, r, "unable to apply cgroup configuration: failed to join");
-        r = sys_setns(s->join_exec, (int)s->new_ns);
+        /* With nsdelegate nobody may enter a cgroup from beside his cgroup namespace's root, not
+         * even by CLONE_INTO_CGROUP: B joins that namespace. */
+        r = sys_setns(s->join_exec, (int)(s->new_ns & ~(uint64_t)CLONE_NEWCGROUP));
         return r < 0 ? err_sys(e, r, "failed to join the container's namespaces") : 0;
     }
     if (s->join_user)
@@ -75,73 +77,45 @@ static int join_before_clone(struct setup *s, struct err *e) {
     return r < 0 ? err_sys(e, r, "failed to join the pid namespace") : 0;
 }
 
-/* The process between: joins, then makes B as a child of A. It reports on a socket of its own: B
- * may be through, and have said so on its own, before we go on here. */
-static _Noreturn void between_main(struct setup *s, int report) {
-    auto_err e = ERR_INIT;
-    int r = join_before_clone(s, &e);
-    if (r >= 0) {
-        struct clone_request c = {
-            .flags = CLONE_PARENT |
-                     (s->is_exec ? 0 : s->new_ns & ~(uint64_t)(CLONE_NEWCGROUP | CLONE_NEWIPC)),
-            .cgroup_fd = s->is_exec ? -1 : cgroup_join_clone_fd(&s->cgroup_join),
-        };
-        int pidfd = -1;
-        pid_t pid = sys_clone(&c, &pidfd);
-        if (pid == 0) {
-            fd_close(report);
-            start_first_process(s);
-        }
-        r = pid < 0 ? pid : sync_send_pid(report, pid, pidfd);
-        if (r < 0)
-            err_sys(&e, r, "failed to start a process in the joined namespaces");
-    }
-    if (r < 0)
-        (void)sync_send_error(report, &e, SYNC_TEXT_PROCESS); /* A sees the end */
-    _exit(r < 0);
+/* B, from A or from the process between. */
+static int clone_first_process(struct setup *s, uint64_t flags, struct err *e) {
+    struct clone_request c = {
+        .flags = flags | (s->is_exec ? 0 : s->new_ns & ~(uint64_t)(CLONE_NEWCGROUP | CLONE_NEWIPC)),
+        .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
+        .cgroup_fd = cgroup_join_clone_fd(&s->cgroup_join),
+    };
+    pid_t pid = sys_clone(&c, &s->pidfd);
+    if (pid == 0)
+        start_first_process(s);
+    if (pid < 0)
+        return err_sys(e, pid, "failed to make the container's first process");
+    s->pid = pid;
+    return 0;
 }
 
-static int move_sync_error(const struct sync_msg *m, enum sync_kind *kind, struct err *e) {
-    *kind = m->kind <= SYNC_TEXT_PLAIN ? (enum sync_kind)m->kind : SYNC_TEXT_PROCESS;
-    enum err_class class = m->class && m->class < ERR_CLASS_MAX_ ? m->class : ERR_SYSTEM;
-    int r = err_set(e, class, "%s", m->text);
-    if (e)
-        e->errnum = m->errnum;
-    return r;
+struct between {
+    struct setup *s;
+    struct err *e;
+    int result;
+};
+
+/* The process between joins, then makes B as a child of A; A goes on when it has ended. */
+static int between_main(void *arg) {
+    struct between *b = arg;
+    int r = join_before_clone(b->s, b->e);
+    b->result = r < 0 ? r : clone_first_process(b->s, CLONE_PARENT, b->e);
+    return 0;
 }
 
 static int clone_between(struct setup *s, struct err *e) {
-    struct clone_request c = {
-        .exit_signal = SIGCHLD,
-        .cgroup_fd = s->is_exec ? cgroup_join_clone_fd(&s->cgroup_join) : -1,
-    };
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return err_sys(e, errno, "socketpair");
-    auto_fd report = pair[0], theirs = pair[1];
-    pid_t between = sys_clone(&c, NULL);
-    if (between < 0)
-        return err_sys(e, between, "fork");
-    if (between == 0)
-        between_main(s, take_fd(&theirs));
-    struct sync_msg m;
-    int fd = -1;
-    /* Without our copies the sockets end with those who write to them. */
-    theirs = fd_close(theirs);
-    s->sync_child = fd_close(s->sync_child);
-    int r = sync_recv(report, &m, &fd);
-    while (waitpid(between, NULL, 0) < 0 && errno == EINTR)
-        ;
-    if (r > 0 && m.type == SYNC_PID && fd >= 0) {
-        s->pid = (pid_t)m.pid;
-        s->pidfd = fd;
-        return 0;
-    }
-    fd_close(fd);
-    enum sync_kind kind;
-    if (r > 0 && m.type == SYNC_ERROR)
-        return move_sync_error(&m, &kind, e);
-    return err_set(e, ERR_SYSTEM, "the set-up process ended early");
+    /* Unless it says otherwise: killed, by the container's memory limit for one. */
+    struct between b = {.s = s, .e = e, .result = -ECHILD};
+    int r = sys_call_beside(between_main, &b);
+    if (r < 0)
+        return err_sys(e, r, "fork");
+    return b.result == -ECHILD && s->pid <= 0
+               ? err_set(e, ERR_SYSTEM, "the set-up process ended early")
+               : b.result;
 }
 
 int setup_clone(struct setup *s, struct err *e) {
@@ -150,28 +124,22 @@ int setup_clone(struct setup *s, struct err *e) {
         return err_sys(e, errno, "socketpair");
     s->sync = pair[0];
     s->sync_child = pair[1];
-    int r = 0;
-    if (s->is_exec || s->join_user || s->join_pid >= 0) {
-        r = clone_between(s, e);
-    } else {
-        struct clone_request c = {
-            .flags = s->new_ns & ~(uint64_t)(CLONE_NEWCGROUP | CLONE_NEWIPC),
-            .exit_signal = SIGCHLD,
-            .cgroup_fd = cgroup_join_clone_fd(&s->cgroup_join),
-        };
-        pid_t pid = sys_clone(&c, &s->pidfd);
-        if (pid == 0)
-            start_first_process(s);
-        if (pid < 0)
-            r = err_sys(e, pid, "failed to make the container's namespaces");
-        else
-            s->pid = pid;
-        s->sync_child = fd_close(s->sync_child);
-    }
+    int r = s->is_exec || s->join_user || s->join_pid >= 0 ? clone_between(s, e)
+                                                           : clone_first_process(s, 0, e);
     /* B's ends: a pipe must end when the container has closed it. */
+    s->sync_child = fd_close(s->sync_child);
     s->stdio.in[0] = fd_close(s->stdio.in[0]);
     s->stdio.out[1] = fd_close(s->stdio.out[1]);
     s->stdio.err[1] = fd_close(s->stdio.err[1]);
+    return r;
+}
+
+static int move_sync_error(const struct sync_msg *m, enum sync_kind *kind, struct err *e) {
+    *kind = m->kind <= SYNC_TEXT_PLAIN ? (enum sync_kind)m->kind : SYNC_TEXT_PROCESS;
+    enum err_class class = m->class && m->class < ERR_CLASS_MAX_ ? m->class : ERR_SYSTEM;
+    int r = err_set(e, class, "%s", m->text);
+    if (e)
+        e->errnum = m->errnum;
     return r;
 }
 

@@ -10,30 +10,18 @@
 #include "runtime/setup.h"
 #include "sys/clone.h"
 
-static const struct {
-    const char *name; /* in /proc/PID/ns */
-    uint64_t flag;
-} namespaces[] = {
-    {"user", CLONE_NEWUSER},     {"mnt", CLONE_NEWNS},  {"pid", CLONE_NEWPID},
-    {"net", CLONE_NEWNET},       {"ipc", CLONE_NEWIPC}, {"uts", CLONE_NEWUTS},
-    {"cgroup", CLONE_NEWCGROUP},
-};
-
 /* Only the namespaces that the container does not share with us: joining one's own user namespace
  * is an error. */
 static int plan_joins(struct setup *s, struct err *e) {
     if (s->join_exec < 0)
         return err_set(e, ERR_INVALID, "exec without a container");
-    for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
-        int own = ns_is_own(s->join_exec, namespaces[i].name);
-        if (own == -ESRCH)
-            return err_set(e, ERR_CONFLICT, "container %s is not running", s->request.id);
-        if (own < 0)
-            return err_sys(e, own, "failed to look at the container's %s namespace",
-                           namespaces[i].name);
-        if (!own)
-            s->new_ns |= namespaces[i].flag;
-    }
+    struct ns_ids theirs;
+    int r = ns_ids_read(s->join_exec, &theirs);
+    if (r == -ESRCH)
+        return err_set(e, ERR_CONFLICT, "container %s is not running", s->request.id);
+    if (r < 0)
+        return err_sys(e, r, "failed to look at the container's namespaces");
+    s->new_ns = ns_ids_differ(&theirs, &s->host->namespaces);
     if (!(s->new_ns & CLONE_NEWNS))
         return err_set(e, ERR_SYSTEM, "the container has our mount namespace");
     s->mapped = s->new_ns & CLONE_NEWUSER;

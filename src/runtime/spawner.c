@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "sys/caps.h"
 #include "sys/fdpass.h"
 
 #ifndef MFD_EXEC
@@ -42,8 +43,9 @@ static int check_msg(const struct spawn_msg *m, ssize_t len, const int *fds, siz
 
 int spawner_serve(int control) {
     struct rt_host host;
-    if (cgroupfs_detect(&host.cgroups) < 0)
+    if (ns_ids_read(-1, &host.namespaces) < 0 || cgroupfs_detect(&host.cgroups) < 0)
         return 1;
+    (void)lcap_kernel(); /* asked once for all that are forked from here */
     /* Set-up processes are forgotten: the kernel reaps them. */
     struct sigaction forget = {.sa_handler = SIG_IGN, .sa_flags = SA_NOCLDWAIT};
     if (sigaction(SIGCHLD, &forget, NULL) < 0)

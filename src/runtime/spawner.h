@@ -8,10 +8,12 @@
 #include "monitor/options.h"
 #include "runtime/request.h"
 #include "sys/cgroupfs.h"
+#include "sys/clone.h"
 
 /* What is found out once and inherited by every set-up process. */
 struct rt_host {
     struct cgroupfs_host cgroups;
+    struct ns_ids namespaces; /* the spawner's own, and so A's */
 };
 
 /* Serves the control socket until its end. Returns an exit status. */

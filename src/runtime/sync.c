@@ -20,14 +20,6 @@ int sync_send(int sock, enum sync_type type, int fd) {
     return send_msg(sock, &m, fd);
 }
 
-int sync_send_pid(int sock, pid_t pid, int pidfd) {
-    struct sync_msg m;
-    memset(&m, 0, offsetof(struct sync_msg, text) + 1);
-    m.type = SYNC_PID;
-    m.pid = pid;
-    return send_msg(sock, &m, pidfd);
-}
-
 int sync_send_error(int sock, const struct err *e, enum sync_kind kind) {
     struct sync_msg m;
     memset(&m, 0, offsetof(struct sync_msg, text));

@@ -16,9 +16,8 @@ enum sync_type {
     SYNC_MAPPED = 1, /* the user namespace has its maps */
     SYNC_ROOT,       /* fd: the root file system, detached; binds are ready */
     SYNC_NET,        /* the interface is there */
-    /* B (or the process between) -> A */
-    SYNC_PID = 16, /* fd: pidfd of B, when A did not clone it itself; pid */
-    SYNC_TTY,      /* fd: pty master */
+    /* B -> A */
+    SYNC_TTY = 16, /* fd: pty master */
     SYNC_SECCOMP,  /* fd: listener */
     SYNC_EXEC,     /* all is set up, execve comes next */
     SYNC_ERROR,    /* class, errnum, kind, text; the sender ends */
@@ -35,13 +34,11 @@ enum sync_kind {
 struct sync_msg {
     uint32_t type, class, kind;
     int32_t errnum;
-    int64_t pid;
     char text[SYNC_TEXT_MAX]; /* sent as far as it goes; "" mostly */
 };
 
 /* fd -1: none. */
 int sync_send(int sock, enum sync_type type, int fd);
-int sync_send_pid(int sock, pid_t pid, int pidfd);
 int sync_send_error(int sock, const struct err *e, enum sync_kind kind);
 /* The next message; 1, 0 at the end of the stream, -errno. *ret_fd is -1 or the caller's. */
 int sync_recv(int sock, struct sync_msg *ret, int *ret_fd);

@@ -134,16 +134,19 @@ static uint64_t permitted_of(const struct __user_cap_data_struct data[static 2])
 }
 
 uint64_t lcap_held(void) {
+    static uint64_t known; /* the same answer from every thread: a race is harmless */
     struct __user_cap_data_struct data[2] = {0};
-    uint64_t set, bounding = 0;
+    uint64_t set = __atomic_load_n(&known, __ATOMIC_RELAXED), bounding = 0;
 
-    if (caps_get(data) < 0)
-        return 0;
+    if (set || caps_get(data) < 0)
+        return set;
     set = permitted_of(data) & LCAP_ALL;
     for (unsigned i = 0; i < LCAP_COUNT; i++)
         if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
             bounding |= LCAP_BIT(i);
-    return set & bounding;
+    set &= bounding;
+    __atomic_store_n(&known, set, __ATOMIC_RELAXED);
+    return set;
 }
 
 /* Sums names up; `field` is what Docker calls the list in its refusal. */
@@ -229,8 +232,8 @@ int lcap_apply(const struct lcap_sets *sets) {
     r = caps_get(data);
     if (r < 0)
         return r;
-    for (unsigned i = 0; i < LCAP_COUNT; i++)
-        if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
+    for (unsigned i = 0; i < LCAP_COUNT && sets->inheritable >> i; i++)
+        if (sets->inheritable & LCAP_BIT(i) && prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
             bounding |= LCAP_BIT(i);
     permitted = sets->permitted & permitted_of(data);
     /* The kernel lets inheritable grow within the bounding set only. */

@@ -31,7 +31,8 @@ uint64_t lcap_from_names(char *const *names, unsigned *ret_unknown);
 
 /* The capabilities this kernel knows, asked from it once a process. */
 uint64_t lcap_kernel(void);
-/* What this thread could hand on: permitted and still in the bounding set. */
+/* What this process could hand on: permitted and still in the bounding set. Asked from the kernel
+ * once: not for a process that gives capabilities up. */
 uint64_t lcap_held(void);
 
 /*

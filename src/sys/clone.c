@@ -8,8 +8,10 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -35,6 +37,26 @@ pid_t sys_clone(const struct clone_request *c, int *ret_pidfd) {
     if (pid > 0 && ret_pidfd)
         *ret_pidfd = pidfd;
     return (pid_t)pid;
+}
+
+int sys_call_beside(int (*fn)(void *), void *arg) {
+    const size_t size = 1 << 20, guard = 64 << 10; /* of any page size */
+    char *stack = mmap(NULL, guard + size, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED)
+        return -errno;
+    int r = mprotect(stack + guard, size, PROT_READ | PROT_WRITE) < 0 ? -errno : 0;
+    /* As vfork(), which leaves no stack to call functions on: no page tables are copied, and the
+     * caller sleeps meanwhile. */
+    pid_t pid = -1;
+    if (r == 0) {
+        pid = clone(fn, stack + guard + size, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, arg);
+        r = pid < 0 ? -errno : 0;
+    }
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    (void)munmap(stack, guard + size); /* what mmap() gave */
+    return r;
 }
 
 int sys_setns(int fd, int flags) {
@@ -65,14 +87,47 @@ int ns_same(int a, int b) {
     return x.st_ino == y.st_ino && x.st_dev == y.st_dev;
 }
 
-int ns_is_own(int pidfd, const char *name) {
-    auto_fd fd = ns_open(pidfd, name);
-    if (fd < 0)
-        return fd;
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
-    auto_fd own = open(path, O_RDONLY | O_CLOEXEC);
-    return own < 0 ? -errno : ns_same(fd, own);
+static const struct {
+    const char *name; /* in /proc/PID/ns */
+    uint64_t flag;
+} ns_types[NS_TYPES] = {
+    {"user", CLONE_NEWUSER},     {"mnt", CLONE_NEWNS},  {"pid", CLONE_NEWPID},
+    {"net", CLONE_NEWNET},       {"ipc", CLONE_NEWIPC}, {"uts", CLONE_NEWUTS},
+    {"cgroup", CLONE_NEWCGROUP},
+};
+
+int ns_ids_read(int pidfd, struct ns_ids *ret) {
+    struct ns_ids ids = {0};
+    char dir[32] = "/proc/self/ns", path[64];
+    if (pidfd >= 0) {
+        pid_t pid;
+        int r = pidfd_pid(pidfd, &pid);
+        if (r < 0)
+            return r;
+        snprintf(dir, sizeof(dir), "/proc/%d/ns", (int)pid);
+    }
+    for (size_t i = 0; i < NS_TYPES; i++) {
+        struct stat st;
+        snprintf(path, sizeof(path), "%s/%s", dir, ns_types[i].name);
+        if (stat(path, &st) < 0)
+            return errno == ENOENT && pidfd >= 0 ? -ESRCH : -errno;
+        ids.of[i].dev = st.st_dev;
+        ids.of[i].ino = st.st_ino;
+    }
+    /* Still alive: then the number had not been given to another process meanwhile. */
+    int r = pidfd >= 0 ? pidfd_signal(pidfd, 0) : 0;
+    if (r < 0)
+        return r;
+    *ret = ids;
+    return 0;
+}
+
+uint64_t ns_ids_differ(const struct ns_ids *a, const struct ns_ids *b) {
+    uint64_t flags = 0;
+    for (size_t i = 0; i < NS_TYPES; i++)
+        if (a->of[i].ino != b->of[i].ino || a->of[i].dev != b->of[i].dev)
+            flags |= ns_types[i].flag;
+    return flags;
 }
 
 int fds_cloexec_from(unsigned first) {

@@ -14,13 +14,27 @@ struct clone_request {
 /* As fork(): 0 in the child, the pid in the parent. *ret_pidfd (may be NULL) is set in the parent
  * and is close-on-exec. */
 pid_t sys_clone(const struct clone_request *c, int *ret_pidfd);
+/* Runs fn(arg) in a child process that has our memory and descriptors but credentials and
+ * namespaces of its own, and waits for its end: what fn() does to those leaves ours as they are.
+ * What fn() forks goes on with a stack of 1 MiB. */
+int sys_call_beside(int (*fn)(void *), void *arg);
 /* Joins namespaces of the process behind a pidfd, or one namespace by its file. */
 int sys_setns(int fd, int flags);
 /* Opens /proc/PID/ns/NAME of the process behind the pidfd; the answer is for that process, not for
  * a later one with the same number. */
 int ns_open(int pidfd, const char *name);
-/* Is the namespace `name` of that process the caller's own? 1, 0 or -errno. */
-int ns_is_own(int pidfd, const char *name);
+/* Which namespaces a process is in, by the device and inode of their files. */
+#define NS_TYPES 7
+struct ns_ids {
+    struct {
+        dev_t dev;
+        ino_t ino;
+    } of[NS_TYPES];
+};
+/* Of the process behind the pidfd (-ESRCH: it has ended), or of the caller: -1. */
+int ns_ids_read(int pidfd, struct ns_ids *ret);
+/* The CLONE_NEW* of those in which the two differ. */
+uint64_t ns_ids_differ(const struct ns_ids *a, const struct ns_ids *b);
 /* Do two namespace descriptors mean the same one? 1, 0 or -errno. */
 int ns_same(int a, int b);
 

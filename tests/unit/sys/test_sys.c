@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,7 +191,7 @@ static void descriptors_pass(void **state) {
 
 static void processes_by_descriptor(void **state) {
     (void)state;
-    struct clone_request c = {.exit_signal = SIGCHLD, .cgroup_fd = -1};
+    struct clone_request c = {.flags = CLONE_NEWUTS, .exit_signal = SIGCHLD, .cgroup_fd = -1};
     int pidfd = -1;
     pid_t pid = sys_clone(&c, &pidfd);
     if (pid == 0)
@@ -205,7 +206,10 @@ static void processes_by_descriptor(void **state) {
     assert_int_equal(proc_start_time(pid, &theirs), 0);
     assert_true(mine > 0 && theirs >= mine);
     assert_false(proc_is_exiting(pid));
-    assert_int_equal(ns_is_own(pidfd, "net"), 1);
+    struct ns_ids ours, its;
+    assert_int_equal(ns_ids_read(-1, &ours), 0);
+    assert_int_equal(ns_ids_read(pidfd, &its), 0);
+    assert_int_equal(ns_ids_differ(&ours, &its), CLONE_NEWUTS);
     assert_int_equal(pidfd_wait(pidfd, WEXITED | WNOHANG, NULL), 0);
     assert_int_equal(pidfd_signal(pidfd, SIGKILL), 0);
     siginfo_t si;
@@ -218,7 +222,40 @@ static void processes_by_descriptor(void **state) {
     assert_int_equal(pidfd_pid(pidfd, &told), -ESRCH);
     assert_int_equal(proc_start_time(pid, &theirs), -ESRCH);
     assert_int_equal(ns_open(pidfd, "net"), -ESRCH);
+    assert_int_equal(ns_ids_read(pidfd, &its), -ESRCH);
     close(pidfd);
+}
+
+static int unshare_and_clone(void *arg) {
+    pid_t *pids = arg;
+    pids[0] = getpid();
+    if (unshare(CLONE_NEWUTS) < 0 || sethostname("beside", 6) < 0 || dup2(0, 77) != 77)
+        return 1;
+    struct clone_request c = {.flags = CLONE_PARENT, .cgroup_fd = -1};
+    pids[1] = sys_clone(&c, NULL);
+    if (pids[1] == 0) {
+        char name[16] = "";
+        _exit(gethostname(name, sizeof(name)) < 0 || strcmp(name, "beside") != 0);
+    }
+    return 0;
+}
+
+/* What runs beside has memory and descriptors in common with us, but not its namespaces. */
+static void namespaces_of_one_beside(void **state) {
+    (void)state;
+    pid_t pids[2] = {0};
+    char before[65] = "", after[65] = "";
+    assert_int_equal(gethostname(before, sizeof(before)), 0);
+    assert_int_equal(sys_call_beside(unshare_and_clone, pids), 0);
+    assert_int_equal(gethostname(after, sizeof(after)), 0);
+    assert_string_equal(before, after);
+    assert_true(pids[0] > 0 && pids[0] != getpid());
+    assert_true(pids[1] > 0);
+    assert_int_equal(close(77), 0);
+    int status = -1;
+    assert_int_equal(waitpid(pids[1], &status, 0), pids[1]); /* our child, not that one's */
+    assert_int_equal(status, 0);
+    assert_int_equal(waitpid(pids[0], &status, WNOHANG), -1); /* reaped */
 }
 
 static void mountinfo_is_parsed(void **state) {
@@ -290,6 +327,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(long_names_are_refused, tree_make, tree_remove),
         cmocka_unit_test(descriptors_pass),
         cmocka_unit_test(processes_by_descriptor),
+        cmocka_unit_test(namespaces_of_one_beside),
         cmocka_unit_test(mountinfo_is_parsed),
         cmocka_unit_test(addresses_are_checked),
         cmocka_unit_test(netlink_messages_are_bounded),
