@@ -3,7 +3,7 @@
 /*
  * Attach clients. Their connections are handed to the monitor, which frames output and reads input
  * itself; fenced only remembers who is there. Clients that come before the start wait here and are
- * sent right behind the spawner request, so that they see the first byte.
+ * sent before the request goes to the spawner, so that they see the first byte.
  */
 #include <errno.h>
 #include <string.h>

@@ -278,12 +278,11 @@ static int fill_process(struct exec *x, struct container *c, struct rt_request *
     return r;
 }
 
-static int spawn(struct exec *x, struct container *c, const struct exec_start_options *o,
-                 struct err *e) {
+static int spawn(struct exec *x, struct container *c, struct exec_start_options *o, struct err *e) {
     auto_free char *cgroup = container_cgroup(c);
     struct spawn_joins fds = {-1, -1, -1, c->pidfd};
     struct rt_request q;
-    int conn = -1, r;
+    int conn[2], r;
 
     field_init(&rt_request_table, &q);
     str_set(&q.op, "exec");
@@ -318,11 +317,20 @@ static int spawn(struct exec *x, struct container *c, const struct exec_start_op
     if (r == 0 && mkdir(q.state_dir, 0711) < 0)
         r = err_sys(e, errno, "cannot make %s", q.state_dir);
     if (r == 0)
-        r = spawner_link_spawn(x->engine->spawner, &q, &fds, &conn, e);
-    if (r == 0)
-        x->link = monitor_link_new(x->engine->loop, conn, &exec_monitor_events, x);
-    else
+        r = spawner_link_pair(conn, e);
+    if (r == 0) {
+        x->link = monitor_link_new(x->engine->loop, conn[0], &exec_monitor_events, x);
+        /* The client first: this thread may be held up for longer than the process lives. A lost
+         * monitor shows on the link. */
+        if (o->attach.fd >= 0)
+            (void)attach_request_send(x->link, ++x->next_client, &o->attach);
+        r = spawner_link_spawn(x->engine->spawner, &q, &fds, conn[1], e);
+    }
+    if (r < 0) {
+        monitor_link_free(x->link);
+        x->link = NULL;
         (void)tree_remove_at(AT_FDCWD, q.state_dir); /* the container's end removes what stays */
+    }
     field_done(&rt_request_table, &q);
     return r;
 }
@@ -353,10 +361,6 @@ void exec_start(struct exec *x, struct exec_start_options *o,
         x->on_start = done;
         x->on_start_arg = arg;
         r = spawn(x, c, o, &e);
-        if (r == 0 && o->attach.fd >= 0) {
-            /* Queued before the first byte of output exists; a lost monitor shows on the link. */
-            (void)attach_request_send(x->link, ++x->next_client, &o->attach);
-        }
         if (r == 0)
             return;
         x->on_start = NULL;

@@ -152,20 +152,23 @@ bool spawner_link_has_died(struct spawner_link *s, unsigned number) {
     return true;
 }
 
+int spawner_link_pair(int ret[static 2], struct err *e) {
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0)
+        return err_sys(e, errno, "cannot make a socket pair");
+    return 0;
+}
+
 int spawner_link_spawn(struct spawner_link *s, const struct rt_request *request,
-                       const struct spawn_joins *joins, int *ret_conn, struct err *e) {
-    auto_fd req = spawn_request_fd(request, e), ours = -1;
+                       const struct spawn_joins *joins, int conn, struct err *e) {
+    auto_fd req = spawn_request_fd(request, e), theirs = conn;
     struct queued *q;
-    int pair[2], r = 0;
+    int r = 0;
 
     if (req < 0)
         return req;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return err_sys(e, errno, "cannot make a socket pair");
-    ours = pair[0];
     q = xnew(struct queued);
     q->request = take_fd(&req);
-    q->conn = pair[1];
+    q->conn = take_fd(&theirs);
     q->joins = (struct spawn_joins){.net = copy_fd(joins->net),
                                     .ipc = copy_fd(joins->ipc),
                                     .pid = copy_fd(joins->pid),
@@ -182,10 +185,8 @@ int spawner_link_spawn(struct spawner_link *s, const struct rt_request *request,
         r = spawner_link_warm_up(s, e);
         if (r == 0)
             r = send_queue(s, e);
-        if (r == 0) {
-            *ret_conn = take_fd(&ours);
+        if (r == 0)
             return 0;
-        }
         forget(s);
     }
     drop_queue(s); /* nothing would send the others: their connections close, which tells them */

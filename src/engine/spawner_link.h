@@ -22,7 +22,9 @@ unsigned spawner_link_number(const struct spawner_link *s);
 /* Whether that one has died since, perhaps with a request in its hands. */
 bool spawner_link_has_died(struct spawner_link *s, unsigned number);
 
-/* Hands the request to a new set-up process. *ret_conn is this side of its control connection
- * (engine/monitor_link.h), owned by the caller. */
+/* A control connection: ret[0] is this side of it (engine/monitor_link.h), ret[1] goes with a
+ * request. What is sent on ret[0] before the request lies there when the process begins. */
+int spawner_link_pair(int ret[static 2], struct err *e);
+/* Hands the request to a new set-up process. Takes conn in any case. */
 int spawner_link_spawn(struct spawner_link *s, const struct rt_request *request,
-                       const struct spawn_joins *joins, int *ret_conn, struct err *e);
+                       const struct spawn_joins *joins, int conn, struct err *e);

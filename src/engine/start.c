@@ -442,7 +442,7 @@ static int spawn(struct container *c, struct err *e) {
     struct joins j = {0};
     struct rt_request q;
     struct spawn_joins fds = {-1, -1, -1, -1};
-    int conn = -1, r;
+    int conn[2], r;
 
     field_init(&rt_request_table, &q);
     r = find_joins(c, &j, e);
@@ -456,23 +456,25 @@ static int spawn(struct container *c, struct err *e) {
         r = fill_request(c, &j, &q, e);
     if (r == 0)
         r = write_runtime(c, state_dir, e);
+    if (r == 0)
+        r = spawner_link_pair(conn, e);
     if (r == 0) {
         fds.net = j.net ? j.net->pidfd : -1;
         fds.ipc = j.ipc ? j.ipc->pidfd : -1;
         fds.pid = j.pid ? j.pid->pidfd : -1;
-        r = spawner_link_spawn(c->engine->spawner, &q, &fds, &conn, e);
+        /* The clients first: this thread may be held up for longer than the process lives. */
+        c->link = monitor_link_new(c->engine->loop, conn[0], &container_monitor_events, c);
+        c->start_watched = !list_empty(&c->pending);
+        container_attach_flush(c);
+        r = spawner_link_spawn(c->engine->spawner, &q, &fds, conn[1], e);
+        c->spawner = spawner_link_number(c->engine->spawner);
     }
     field_done(&rt_request_table, &q);
     if (r < 0) {
         container_release_runtime(c);
         (void)tree_remove_at(AT_FDCWD, state_dir); /* made anew by the next start */
-        return r;
     }
-    c->link = monitor_link_new(c->engine->loop, conn, &container_monitor_events, c);
-    c->spawner = spawner_link_number(c->engine->spawner);
-    c->start_watched = !list_empty(&c->pending);
-    container_attach_flush(c);
-    return 0;
+    return r;
 }
 
 int container_start_again(struct container *c, struct err *e) {

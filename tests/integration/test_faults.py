@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import threading
 import time
 
@@ -43,6 +44,24 @@ def test_containers_survive(new_daemon):
     d.api.ok("POST", "/containers/%s/stop" % cid, t=0)
     out = d.api.logs(cid)
     assert complete(out) and out.count(b"\n") > 30
+
+
+def test_output_while_the_daemon_is_held_up(new_daemon):
+    """By the scheduler, say, right after a request went out: who attached first sees it all."""
+    d = new_daemon()
+    box = d.api.run(["sleep", "1000"])
+    cid = d.api.create(cmd=["echo", "first"])
+    stream, _ = d.api.attach(cid, stream=1, stdout=1)
+    with subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-p", str(d.process.pid), "-e",
+                           "trace=sendmsg", "-e", "inject=sendmsg:delay_exit=500000"]) as tracer:
+        try:
+            until(lambda: "TracerPid:\t0" not in open("/proc/%d/status" % d.process.pid,
+                                                      encoding="utf-8").read())
+            assert d.api.exec(box, ["echo", "out"]) == (0, "out\n")
+            d.api.ok("POST", "/containers/%s/start" % cid)
+            assert read_all(stream)[8:] == b"first\n"
+        finally:
+            tracer.terminate()
 
 
 def test_monitors_that_are_slow(new_daemon):
