@@ -13,7 +13,7 @@ import time
 import fcntl
 
 from .daemon import CACHE, program
-from .wait import SLOW
+from .wait import SLOW, until
 
 TIMEOUT_S = 60
 
@@ -114,6 +114,10 @@ class Terminal:
             if left <= 0 or (not self.read_some(left) and self.process.poll() is not None):
                 match = re.search(pattern, self.seen)
                 assert match, "%r is not in %r" % (pattern, self.seen)
+
+    def raw(self, timeout=20):
+        """Waits until the client has taken the terminal over: keys go to the container from then on."""
+        until(lambda: not termios.tcgetattr(self.fd)[3] & termios.ICANON, timeout)
 
     def wait(self, timeout=20):
         """Its exit status; what it still writes is read."""

@@ -31,9 +31,10 @@ def test_terminal_size_follows(cli):
         assert t.wait() == 0
 
 
-def test_ctrl_c_reaches_the_process(cli):
+def test_ctrl_c_reaches_the_process(cli, api):
     with cli.terminal("run", "-it", "--rm", "busybox", "sleep", "1000") as t:
-        t.read_some(2)
+        t.raw()
+        until(lambda: api.get("/containers/json"))
         t.send("\x03")
         # sleep is process 1: without a handler the kernel drops the signal; a shell is not
         t.send("\x10\x11")
@@ -71,8 +72,8 @@ def test_own_detach_keys(cli, api):
 
 def test_a_lone_first_key_reaches_the_process(cli):
     with cli.terminal("run", "-it", "--rm", "busybox", "sh", "-c",
-                      "stty raw; dd bs=1 count=2 2>/dev/null | od -An -tx1; stty -raw") as t:
-        t.read_some(2)
+                      "stty raw; echo go; dd bs=1 count=2 2>/dev/null | od -An -tx1; stty -raw") as t:
+        t.expect("go")
         t.send("\x10")
         t.send("z")
         t.expect(r"10 7a")
