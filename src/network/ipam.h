@@ -15,17 +15,20 @@
 struct ipam_config {
     struct cidr subnet;       /* host bits must be 0 */
     struct cidr range;        /* --ip-range; family 0: the whole subnet */
-    struct ip gateway;        /* family 0: the first address that is free is taken for it */
+    struct ip gateway;        /* family 0: the first address of the range that is free */
     const struct strmap *aux; /* --aux-address: name -> address, or NULL; never given out */
 };
 
 struct ipam_subnet;
-/* ERR_INVALID in Docker's words: "invalid subnet ...", "no matching subnet for range ...",
- * "no matching subnet for gateway ...", "no matching subnet for aux-address ...". */
+/* In Docker's words. ERR_INVALID: "invalid subnet 10.0.0.5/24: it should be 10.0.0.0/24", "no
+ * matching subnet for range ...", "failed to allocate gateway (10.1.0.1): Requested address is out
+ * of range", "failed to allocate gateway (): No available addresses on this pool". ERR_FORBIDDEN:
+ * "auxiliary address: (NAME:ADDRESS) must belong to the master pool: ...", "failed to allocate
+ * secondary ip address (NAME:ADDRESS): Address already in use" and the same for the gateway. */
 int ipam_subnet_new(const struct ipam_config *c, struct ipam_subnet **ret, struct err *e);
 void ipam_subnet_free(struct ipam_subnet *s);
 const struct cidr *ipam_subnet_cidr(const struct ipam_subnet *s);
-struct ip ipam_subnet_gateway(const struct ipam_subnet *s); /* family 0: none was wanted */
+struct ip ipam_subnet_gateway(const struct ipam_subnet *s);
 
 /* Takes `wanted`, or (NULL) the next one in turn, so that an address rests before it comes again.
  * ERR_FORBIDDEN "Address already in use"; ERR_SYSTEM "no available IPv4 addresses on this network's
@@ -59,6 +62,6 @@ void ipam_pools_done(struct ipam_pools *p);
  * network". */
 int ipam_choose(const struct ipam_pools *p, int family, const struct cidr *used, size_t n,
                 struct cidr *ret, struct err *e);
-/* What the host's interfaces and routes occupy (without default routes and `skip_prefix`
- * interfaces): a new network must not hide it. *ret is the caller's. -errno. */
+/* What the host's interfaces and routes occupy (without default routes, loopback and link-local
+ * addresses): a new network must not hide it. *ret is the caller's. -errno. */
 int ipam_host_subnets(struct cidr **ret, size_t *ret_n);
