@@ -150,8 +150,8 @@ static void emit(const struct container *c, const struct show_size *size, struct
     jw_kint(w, "RestartCount", c->rec.restart_count);
     jw_kstr(w, "Driver", "overlay2");
     jw_kstr(w, "Platform", "linux");
-    jw_kstr(w, "MountLabel", "");
-    jw_kstr(w, "ProcessLabel", "");
+    jw_kstr(w, "MountLabel", str_or_empty(c->rec.mount_label));
+    jw_kstr(w, "ProcessLabel", str_or_empty(c->rec.process_label));
     jw_kstr(w, "AppArmorProfile", "");
     jw_kstrv(w, "ExecIDs", execs);
     jw_key(w, "HostConfig");

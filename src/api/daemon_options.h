@@ -23,7 +23,7 @@ struct daemon_options {
     struct strmap log_opts, default_ulimits;
     int64_t mtu, shutdown_timeout, shm_size;
     bool debug, tls, tls_verify, live_restore, docker_compat, ip_masq, icc, ip_forward,
-        no_new_privileges, experimental, init, help, version, validate;
+        no_new_privileges, experimental, init, selinux_enabled, help, version, validate;
     bool cors_enabled; /* the old --api-enable-cors: any origin */
 };
 

@@ -260,6 +260,8 @@ static void emit_security(const struct engine *eng, struct jw *w) {
     jw_str(w, str_eq(eng->options.seccomp_profile, "unconfined") ? "name=seccomp,profile=unconfined"
               : eng->options.seccomp_profile                     ? "name=seccomp,profile=custom"
                                                                  : "name=seccomp,profile=default");
+    if (eng->selinux)
+        jw_str(w, "name=selinux");
     if (has_userns(eng))
         jw_str(w, "name=userns");
     if (eng->cgroups->version == 2) /* private by default there */

@@ -59,6 +59,8 @@ static const struct field record_fields[] = {
     FIELD(struct container_record, "JoinedUserNS", FIELD_STR, joined_userns, FIELD_OMIT_EMPTY),
     FIELD_SUB(struct container_record, "Net", FIELD_STRUCT, net, 0, net_table),
     FIELD(struct container_record, "Warnings", FIELD_STRV, warnings, FIELD_OMIT_EMPTY),
+    FIELD(struct container_record, "ProcessLabel", FIELD_STR, process_label, FIELD_OMIT_EMPTY),
+    FIELD(struct container_record, "MountLabel", FIELD_STR, mount_label, FIELD_OMIT_EMPTY),
     FIELD_END,
 };
 const struct field_table container_record_table =

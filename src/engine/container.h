@@ -57,7 +57,8 @@ struct container_record {
     char **extra_ids;    /* ids above 65535 that its map has lines for, as decimal text */
     char *joined_userns; /* id of the container whose user namespace it is in, or NULL */
     struct container_net net;
-    char **warnings; /* of create, for inspect and logs */
+    char **warnings;                   /* of create, for inspect and logs */
+    char *process_label, *mount_label; /* of SELinux, or NULL */
 };
 extern const struct field_table container_record_table;
 /* The part of it that a start decides, kept as <state dir>/runtime: a daemon that dies before it

@@ -15,6 +15,7 @@
 #include "engine/create_body.h"
 #include "engine/host_limits.h"
 #include "engine/host_paths.h"
+#include "engine/labels.h"
 #include "engine/names.h"
 #include "engine/userns.h"
 #include "image/overlay.h"
@@ -329,6 +330,9 @@ static int fill(struct creation *x, struct create_body *body, struct image *imag
         free(rec->config.hostname);
         rec->config.hostname = xstrndup(rec->id, ID_SHORT_LEN);
     }
+    r = labels_choose(c, e);
+    if (r < 0)
+        return r;
     decide_userns(c, &x->warnings);
     host_limits_warn(&rec->host, &x->warnings);
     if (!c->rec.userns && x->engine->options.userns_refuse &&

@@ -19,6 +19,7 @@
 #include "engine/host_limits.h"
 #include "engine/idmap.h"
 #include "engine/init_layer.h"
+#include "engine/labels.h"
 #include "engine/spawner_link.h"
 #include "engine/userns.h"
 #include "image/datadir.h"
@@ -219,6 +220,7 @@ int engine_open(struct loop *l, struct engine_options *options, struct engine **
         if (lsm_apparmor_load_default(&eng->lsm, eng->options.exec_root, &lsm) < 0)
             log_warn("the default AppArmor profile could not be loaded", "error", err_msg(&lsm));
     }
+    labels_open(eng);
     host_limits_log_defaults(&eng->options.ulimits);
     eng->events = events_new(eng->store);
     store_on_caught_up(eng->store, on_caught_up, eng);
@@ -312,6 +314,7 @@ void engine_close(struct engine *eng) {
     strv_free(eng->warnings);
     fd_close(eng->lock_fd);
     free(eng->id);
+    lsm_contexts_done(&eng->contexts);
     options_done(&eng->options);
     free(eng);
 }

@@ -34,7 +34,7 @@ struct engine_options {
     struct network_options net;
     int64_t shutdown_timeout, shm_size;
     bool live_restore, debug, docker_compat, userns_refuse, no_new_privileges, experimental,
-        default_init;
+        default_init, selinux_enabled;
     char *seccomp_profile;  /* path, "unconfined", or NULL for the default */
     char *default_ipc_mode; /* NULL: "private" */
     char *userns_remap;     /* "": a range a container; "host": user namespaces off by default */
@@ -59,6 +59,8 @@ struct engine {
     struct cgroupfs_host *cgroups; /* this host's hierarchies */
     struct cgroup_info cgroup_info;
     struct lsm_host lsm;
+    bool selinux; /* new containers get labels */
+    struct lsm_contexts contexts;
     struct spawner_link *spawner;
     struct http_server *server; /* for sockets made for containers; NULL before it listens */
     struct map containers;      /* id -> struct container */

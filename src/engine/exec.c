@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "engine/idmap.h"
+#include "engine/labels.h"
 #include "engine/spawner_link.h"
 #include "engine/spec.h"
 #include "image/tree.h"
@@ -259,6 +260,7 @@ static int fill_process(struct exec *x, struct container *c, struct rt_request *
     if (r == 0)
         r = lsm_apparmor_choose(&x->engine->lsm, so.apparmor, h.privileged, &p->apparmor_profile,
                                 e);
+    str_set(&p->selinux_label, labels_of_process(c));
     if (r == 0)
         r = spec_capability_mask(&h, lcap_held(), &caps, e);
     if (r == 0 && !(h.privileged && !so.seccomp)) {

@@ -93,6 +93,14 @@ static void adjust_root_propagation(struct oci_spec *s, const char *propagation)
     }
 }
 
+/* Docker's ":z" (for all containers) and ":Z" (for this one), which the runtime acts on. */
+static void add_label_mode(const struct spec_facts *f, const char *mode, struct oci_mount *m) {
+    auto_strv words = str_split(str_or_empty(mode), ',');
+
+    if (f->mount_label && (strv_has(words, "z") || strv_has(words, "Z")))
+        strv_add(&m->options, strv_has(words, "z") ? "z" : "Z");
+}
+
 static void add_point(const struct spec_facts *f, const struct mount_point *p, struct oci_spec *s) {
     const char *propagation = str_empty(p->propagation) ? "rprivate" : p->propagation;
     struct oci_mount *m;
@@ -109,6 +117,7 @@ static void add_point(const struct spec_facts *f, const struct mount_point *p, s
         strv_add(&m->options, p->non_recursive || p->ro_non_recursive ? "ro" : "rro");
     }
     strv_add(&m->options, propagation);
+    add_label_mode(f, p->from_config ? "z" : p->mode, m);
     if (!str_empty(p->subpath)) {
         strv_take(&m->options, xasprintf(RT_SUBPATH_OPTION "%s", p->subpath));
     }
@@ -128,6 +137,8 @@ static void add_file(const struct host_config *h, const struct spec_facts *f,
         strv_add(&m->options, "ro");
     }
     strv_add(&m->options, "rprivate");
+    /* Two containers in one network have the same files. */
+    add_label_mode(f, mode_container(h->network_mode) ? "z" : "Z", m);
     map_ids(f, m);
 }
 

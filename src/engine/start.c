@@ -18,6 +18,7 @@
 #include "engine/host_paths.h"
 #include "engine/idmap.h"
 #include "engine/init_layer.h"
+#include "engine/labels.h"
 #include "engine/log_attrs.h"
 #include "engine/netfiles.h"
 #include "engine/spawner_link.h"
@@ -383,6 +384,8 @@ static int fill_spec(struct container *c, const struct joins *j, struct rt_reque
         .capabilities_held = lcap_held(),
         .seccomp = seccomp,
         .apparmor_profile = profile,
+        .selinux_label = labels_of_process(c),
+        .mount_label = labels_of_mounts(c),
         .default_ulimits = &eng->options.ulimits,
         .no_new_privileges = eng->options.no_new_privileges,
         .cgroup_v2 = eng->cgroups->version == 2,

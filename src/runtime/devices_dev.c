@@ -90,6 +90,8 @@ int dev_make(const struct oci_spec *spec, const struct mount_options *options,
     strv_add(&data, "source=tmpfs");
     strv_take(&data, xasprintf("uid=%u", map->uid));
     strv_take(&data, xasprintf("gid=%u", map->gid));
+    if (!str_empty(spec->lin.mount_label))
+        strv_take(&data, xasprintf("context=%s", spec->lin.mount_label));
     /* Read-only comes last: directories for other mounts are still to be made. */
     auto_fd dev = sys_mount_new("tmpfs", (const char *const *)data,
                                 options->set & ~(uint64_t)MOUNT_ATTR_RDONLY);

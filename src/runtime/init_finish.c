@@ -200,6 +200,9 @@ static void caps_of_user(struct lcap_sets *caps, uid_t uid) {
  */
 static int own_keyring(struct init *b, struct err *e) {
     auto_free char *name = xasprintf("_ses.%s", b->s->request.id);
+    int r = lsm_selinux_keys(b->proc, b->s->request.spec.process.selinux_label);
+    if (r < 0)
+        return err_sys(e, r, "failed to set the label of the session keyring");
     long id = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name);
     if (id < 0 && (errno == ENOSYS || errno == EPERM))
         return 0; /* no keys here, or a filter that our container inherits as well */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -41,26 +42,47 @@ static int make_cgroup_v1(const struct cgroupfs_hierarchy *h) {
                          MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
-static int new_instance(struct rt_mount *m, const char *type, char *const *data) {
+/* The kernel labels these itself, and takes no label for them in a user namespace. */
+static bool takes_label(const char *type) {
+    return str_eq(type, "tmpfs") || str_eq(type, "devpts");
+}
+
+/* The directory of message queues: its queues take after it. */
+static int label_root(int fd, const char *label) {
+    auto_fd dir = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return -errno;
+    return fsetxattr(dir, "security.selinux", label, strlen(label) + 1, 0) < 0 &&
+                   errno != EOPNOTSUPP
+               ? -errno
+               : 0;
+}
+
+static int new_instance(struct rt_mount *m, const char *type, char *const *data,
+                        const char *label) {
     auto_strv options = strv_dup(data);
+    if (!str_empty(label) && takes_label(type))
+        strv_take(&options, xasprintf("context=%s", label));
     if (!str_empty(m->spec->source))
         strv_take(&options, xasprintf("source=%s", m->spec->source));
     int fd = sys_mount_new(type, (const char *const *)options,
                            m->options.set & ~(uint64_t)MOUNT_ATTR_RDONLY);
-    if (fd >= 0)
-        m->new_fd = fd;
-    return fd < 0 ? fd : 0;
+    if (fd < 0)
+        return fd;
+    m->new_fd = fd;
+    return !str_empty(label) && str_eq(type, "mqueue") ? label_root(fd, label) : 0;
 }
 
 static int make_one(struct init *b, struct rt_mount *m) {
+    const char *label = b->s->request.spec.lin.mount_label;
     if (m->kind == RT_MOUNT_NEW)
-        return new_instance(m, m->spec->type, m->options.data);
+        return new_instance(m, str_or_empty(m->spec->type), m->options.data, label);
     if (m->kind != RT_MOUNT_CGROUP || b->s->host->cgroups.version == 0)
         return 0;
     if (b->s->host->cgroups.version == 2)
-        return m->n_parts ? 0 : new_instance(m, "cgroup2", NULL);
+        return m->n_parts ? 0 : new_instance(m, "cgroup2", NULL, NULL);
     char *const mode[] = {(char *)"mode=755", NULL};
-    return new_instance(m, "tmpfs", mode);
+    return new_instance(m, "tmpfs", mode, label);
 }
 
 /* As mount(2) has them: the first four attributes have the numbers of its flags. */
@@ -237,7 +259,9 @@ static int mask(struct init *b, const char *path, int null) {
         return -errno;
     auto_fd cover = -1;
     if (S_ISDIR(st.st_mode)) {
-        static const char *const options[] = {"source=tmpfs", "mode=755", "nr_inodes=1", NULL};
+        const char *label = b->s->request.spec.lin.mount_label;
+        auto_free char *context = str_empty(label) ? NULL : xasprintf("context=%s", label);
+        const char *const options[] = {"source=tmpfs", "mode=755", "nr_inodes=1", context, NULL};
         cover = sys_mount_new("tmpfs", options, MOUNT_ATTR_RDONLY);
     } else {
         cover = null < 0 ? null : sys_open_tree(null, "", AT_EMPTY_PATH);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -17,7 +18,18 @@
 
 #define APPARMOR_ENABLED  "/sys/module/apparmor/parameters/enabled"
 #define APPARMOR_PROFILES "/sys/kernel/security/apparmor/profiles"
-#define SELINUX_ENFORCE   "/sys/fs/selinux/enforce"
+#define SELINUX_FS        "/sys/fs/selinux"
+
+/* Without a policy every process is "kernel". */
+static bool selinux_is_on(void) {
+    auto_buf text = {.max = 4096};
+    struct statfs fs;
+
+    return statfs(SELINUX_FS, &fs) == 0 && fs.f_type == SELINUX_MAGIC &&
+           !(fs.f_flags & ST_RDONLY) &&
+           io_read_file_at(AT_FDCWD, "/proc/self/attr/current", &text) == 0 &&
+           !str_eq(buf_str(&text), "kernel");
+}
 
 void lsm_detect(struct lsm_host *ret) {
     auto_buf text = {.max = 64};
@@ -25,7 +37,7 @@ void lsm_detect(struct lsm_host *ret) {
     *ret = (struct lsm_host){0};
     ret->apparmor = io_read_file_at(AT_FDCWD, APPARMOR_ENABLED, &text) == 0 &&
                     buf_str(&text)[0] == 'Y' && access(APPARMOR_PROFILES, R_OK) == 0;
-    ret->selinux = access(SELINUX_ENFORCE, R_OK) == 0;
+    ret->selinux = selinux_is_on();
 }
 
 /* ---- AppArmor ------------------------------------------------------------------------------- */
@@ -78,73 +90,6 @@ int lsm_apparmor_choose(const struct lsm_host *h, const char *asked, bool privil
     return 0;
 }
 
-/* ---- SELinux -------------------------------------------------------------------------------- */
-
-/* user:role:type:level; the level may contain colons. */
-struct label {
-    char *part[4];
-};
-
-static void label_done(struct label *l) {
-    for (size_t i = 0; i < 4; i++)
-        free(l->part[i]);
-}
-
-static int label_split(const char *text, struct label *l) {
-    for (size_t i = 0; i < 4; i++) {
-        const char *colon = i < 3 ? strchr(text, ':') : NULL;
-
-        if (i < 2 && !colon)
-            return -EINVAL;
-        l->part[i] = colon ? xstrndup(text, (size_t)(colon - text)) : xstrdup(text);
-        if (!colon)
-            return 0;
-        text = colon + 1;
-    }
-    return 0;
-}
-
-int lsm_selinux_label(const struct lsm_host *h, char *const *opts, const char *base, char **ret,
-                      struct err *e) {
-    static const char *const names[4] = {"user", "role", "type", "level"};
-    struct label l = {0};
-    bool disabled = false;
-    int r = 0;
-
-    if (label_split(base, &l) < 0)
-        r = err_set(e, ERR_SYSTEM, "invalid SELinux label: \"%s\"", base);
-    strv_for_each (opt, opts) {
-        size_t i = 0;
-
-        if (r < 0)
-            break;
-        if (strcmp(opt, "disable") == 0) {
-            disabled = true;
-            continue;
-        }
-        for (; i < 4; i++) {
-            const char *v = str_after(opt, names[i]);
-
-            if (v && *v == ':' && v[1] != '\0') {
-                str_set(&l.part[i], v + 1);
-                break;
-            }
-        }
-        if (i == 4)
-            r = err_set(e, ERR_INVALID,
-                        "bad label option \"%s\", valid options 'disable' or \n'user, role, level, "
-                        "type, filetype' followed by ':' and a value",
-                        opt);
-    }
-    if (r == 0)
-        *ret = disabled || !h->selinux
-                   ? NULL
-                   : xasprintf("%s:%s:%s%s%s", l.part[0], l.part[1], str_or_empty(l.part[2]),
-                               l.part[3] ? ":" : "", str_or_empty(l.part[3]));
-    label_done(&l);
-    return r;
-}
-
 /* ---- first process -------------------------------------------------------------------------- */
 
 /* A file below proc_fd, which must be a real procfs: an image could put anything at /proc. */
@@ -195,4 +140,8 @@ int lsm_selinux_exec(int proc_fd, const char *label) {
         return 0;
     r = attr_write(proc_fd, "thread-self/attr/exec", label);
     return r == -EINVAL || r == -ENOENT ? -EOPNOTSUPP : r;
+}
+
+int lsm_selinux_keys(int proc_fd, const char *label) {
+    return str_empty(label) ? 0 : attr_write(proc_fd, "thread-self/attr/keycreate", label);
 }

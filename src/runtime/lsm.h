@@ -12,7 +12,7 @@
 
 struct lsm_host {
     bool apparmor; /* enabled in the kernel and its securityfs can be read */
-    bool selinux;  /* selinuxfs is mounted */
+    bool selinux;  /* enabled in the kernel, with a policy loaded */
 };
 
 /* Reads /sys; never fails: what is not there is off. */
@@ -37,13 +37,38 @@ int lsm_apparmor_choose(const struct lsm_host *h, const char *asked, bool privil
                         struct err *e);
 
 /* ---- SELinux ------------------------------------------------------------------------------- */
+/* What the policy has for containers: "system_u:system_r:container_t:s0" and
+ * "system_u:object_r:container_file_t:s0". NULL, both: nothing. */
+struct lsm_contexts {
+    char *process, *file;
+};
+/* From the files of the policy in use, below `root` ("" but for tests). */
+void lsm_contexts_read(const char *root, struct lsm_contexts *ret);
+void lsm_contexts_done(struct lsm_contexts *c);
+
+/* A pair of categories, for one container alone: "s0:c12,c345". The caller sees to it that no other
+ * has it. */
+#define LSM_LEVEL_MAX 24
+void lsm_level_random(char out[static LSM_LEVEL_MAX]);
+/* The level of a label ("" without one). */
+const char *lsm_label_level(const char *label);
 /*
- * "user:U", "role:R", "type:T", "level:L", "disable" (what follows label= or label:) into a process
- * label on top of `base` ("system_u:system_r:container_t:s0"). ERR_INVALID: "bad label option ...".
- * *ret is NULL when labels are disabled or SELinux is off (Docker then ignores them as well).
+ * The labels of a container with this level. opts: what follows label= or label:, "user:U",
+ * "role:R", "type:T", "filetype:T", "level:L", "disable": no process label then, and a mount label
+ * that no confined process can use. ERR_INVALID: "bad label option ...". NULL where the policy has
+ * nothing for containers.
  */
-int lsm_selinux_label(const struct lsm_host *h, char *const *opts, const char *base, char **ret,
-                      struct err *e);
+int lsm_selinux_labels(const struct lsm_contexts *c, const char *level, char *const *opts,
+                       char **ret_process, char **ret_mount, struct err *e);
+/* The options that give another container the label; "label=user:U", ... *ret is the caller's. */
+void lsm_label_options(const char *label, char ***ret);
+/*
+ * Labels a file, or a directory and what is below it (the directory last), found at an O_PATH
+ * descriptor. shared: for all containers, without the pair of categories. No symlink is followed; a
+ * file system without labels is left alone. ERR_INVALID for directories that the host needs as they
+ * are: "SELinux relabeling of /usr is not allowed".
+ */
+int lsm_selinux_relabel(int fd, const char *label, bool shared, struct err *e);
 
 /* ---- first process ------------------------------------------------------------------------- */
 /*
@@ -54,3 +79,5 @@ int lsm_selinux_label(const struct lsm_host *h, char *const *opts, const char *b
  */
 int lsm_apparmor_exec(int proc_fd, const char *profile);
 int lsm_selinux_exec(int proc_fd, const char *label);
+/* The keyrings that the calling thread makes until its next execve. */
+int lsm_selinux_keys(int proc_fd, const char *label);

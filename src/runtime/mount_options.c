@@ -41,7 +41,7 @@ static const struct word attributes[] = {
 /* Said by mount(8), without meaning here. */
 static const char *const ignored[] = {"defaults",    "async",     "nomand", "remount", "loud",
                                       "silent",      "idmap",     "ridmap", "auto",    "noauto",
-                                      "norecursive", "recursive", "nocopy", "z",       "Z"};
+                                      "norecursive", "recursive", "nocopy"};
 
 static const struct {
     const char *name;
@@ -109,6 +109,8 @@ void mount_options_parse(char *const *words, struct mount_options *ret) {
             ret->bind = true;
         } else if (str_eq(w, "rbind")) {
             ret->bind = ret->recursive = true;
+        } else if (str_eq(w, "z") || str_eq(w, "Z")) {
+            ret->relabel = *w;
         } else if (!is_ignored(w)) {
             strv_add(&ret->data, w);
         }

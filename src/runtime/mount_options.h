@@ -14,6 +14,7 @@ struct mount_options {
     uint64_t propagation;        /* MS_SHARED, ... or 0: not named */
     bool propagation_rec;
     bool bind, recursive; /* "bind", "rbind" */
+    char relabel;         /* 'z', 'Z' or 0: with SELinux the source gets a label */
     char **data;          /* owned strv: "size=64m", "mode=755", "sync" */
 };
 

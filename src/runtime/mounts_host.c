@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/str.h"
+#include "runtime/lsm.h"
 #include "runtime/request.h"
 #include "sys/clone.h"
 #include "sys/mountfd.h"
@@ -184,7 +185,7 @@ static bool on_pseudo(int fd) {
     return entry && is_pseudo(entry->fs_type);
 }
 
-static int open_bind(struct rt_mount *m, bool mapped, struct err *e) {
+static int open_bind(struct rt_mount *m, bool mapped, const char *label, struct err *e) {
     const char *source = str_or_empty(m->spec->source);
     if (*source != '/')
         return err_set(e, ERR_INVALID, "mount source of %s is not absolute: \"%s\"", m->destination,
@@ -192,6 +193,8 @@ static int open_bind(struct rt_mount *m, bool mapped, struct err *e) {
     struct stat st;
     auto_fd fd = -1;
     int r = open_bind_top(m, source, m->options.recursive && !mapped, &st, &fd, e);
+    if (r >= 0 && m->options.relabel && !str_empty(label))
+        r = lsm_selinux_relabel(fd, label, m->options.relabel == 'z', e);
     if (r < 0)
         return r;
     if (!mapped)
@@ -314,7 +317,7 @@ static int open_mount(struct rt_mount *m, const struct oci_spec *spec, bool mapp
         if (join_ipc >= 0 && str_eq(m->destination, "/dev/shm") &&
             str_starts(m->spec->source, "/proc/"))
             return open_shm_of(m, join_ipc, e);
-        return open_bind(m, mapped, e);
+        return open_bind(m, mapped, spec->lin.mount_label, e);
     case RT_MOUNT_CGROUP:
         return own_cgroupns ? 0 : open_cgroups(m, cgroup, e);
     case RT_MOUNT_DEV: {

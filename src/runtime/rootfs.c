@@ -109,7 +109,8 @@ static int open_layers(const struct rt_rootfs *rootfs, int userns_fd, struct lay
 /* ---- Linux 6.15 and later: layers by descriptor ---------------------------------------------- */
 
 /* 1: this kernel cannot take the layers so. */
-static int overlay_by_fd(const struct layers *l, bool is_volatile, int *ret_fd, struct err *e) {
+static int overlay_by_fd(const struct layers *l, bool is_volatile, const char *label, int *ret_fd,
+                         struct err *e) {
     auto_fd fs = sys_fsopen("overlay");
     if (fs < 0)
         return err_sys(e, fs, "fsopen overlay");
@@ -127,6 +128,8 @@ static int overlay_by_fd(const struct layers *l, bool is_volatile, int *ret_fd, 
         r = sys_fsconfig_string(fs, "uuid", "null");
     if (r >= 0 && is_volatile && l->upper)
         r = sys_fsconfig_flag(fs, "volatile");
+    if (r >= 0 && !str_empty(label))
+        r = sys_fsconfig_string(fs, "context", label);
     if (r >= 0)
         r = sys_fsconfig_create(fs);
     if (r < 0) {
@@ -144,7 +147,8 @@ static int overlay_by_fd(const struct layers *l, bool is_volatile, int *ret_fd, 
 /* ---- older kernels: one mount(2) ------------------------------------------------------------- */
 
 /* In a mount namespace of our own, with a tmpfs as the current directory. */
-static int attach_and_mount(const struct layers *l, bool is_volatile, int *ret_fd, struct err *e) {
+static int attach_and_mount(const struct layers *l, bool is_volatile, const char *label,
+                            int *ret_fd, struct err *e) {
     long page = sysconf(_SC_PAGESIZE);
     auto_buf options = {.max = page > 1 ? (size_t)page : 4096};
     buf_puts(&options, "lowerdir=");
@@ -169,6 +173,8 @@ static int attach_and_mount(const struct layers *l, bool is_volatile, int *ret_f
     }
     for (size_t i = 0; i < sizeof(features_off) / sizeof(features_off[0]); i++)
         buf_printf(&options, ",%s=%s", features_off[i][0], features_off[i][1]);
+    if (!str_empty(label)) /* in quotes: it has commas */
+        buf_printf(&options, ",context=\"%s\"", label);
     if (options.failed)
         return err_set(e, ERR_SYSTEM, "too many layers for this kernel: %zu", l->count);
     if (mkdir("m", 0700) < 0 || mount("overlay", "m", "overlay", 0, buf_str(&options)) < 0)
@@ -180,8 +186,8 @@ static int attach_and_mount(const struct layers *l, bool is_volatile, int *ret_f
     return 0;
 }
 
-static int overlay_by_string(const struct layers *l, bool is_volatile, const struct rootfs_map *map,
-                             int *ret_fd, struct err *e) {
+static int overlay_by_string(const struct layers *l, bool is_volatile, const char *label,
+                             const struct rootfs_map *map, int *ret_fd, struct err *e) {
     auto_fd host = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     auto_fd root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     auto_fd cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -202,7 +208,7 @@ static int overlay_by_string(const struct layers *l, bool is_volatile, const str
         if (top < 0 || fchdir(top) < 0)
             r = err_sys(e, errno, "failed to enter the place for the layers");
         else
-            r = attach_and_mount(l, is_volatile, &made, e);
+            r = attach_and_mount(l, is_volatile, label, &made, e);
     }
     /* Back, whatever happened; the namespace and all that is attached in it vanish. */
     int back = sys_setns(host, CLONE_NEWNS);
@@ -216,8 +222,8 @@ static int overlay_by_string(const struct layers *l, bool is_volatile, const str
     return 0;
 }
 
-static int overlay_make(const struct rt_rootfs *rootfs, const struct rootfs_map *map, int *ret_fd,
-                        struct err *e) {
+static int overlay_make(const struct rt_rootfs *rootfs, const char *label,
+                        const struct rootfs_map *map, int *ret_fd, struct err *e) {
     struct layers l
         __attribute__((cleanup(layers_done))) = {.parent = -1, .upper_fd = -1, .work_fd = -1};
     int r = open_layers(rootfs, map->userns_fd, &l, e);
@@ -229,9 +235,9 @@ static int overlay_make(const struct rt_rootfs *rootfs, const struct rootfs_map 
     r = idmap_set_fs_ids(map->uid, map->gid);
     if (r < 0)
         return err_sys(e, r, "failed to take the ids of the container's root");
-    r = getenv(ENV_OLD_OVERLAY) ? 1 : overlay_by_fd(&l, rootfs->is_volatile, &made, e);
+    r = getenv(ENV_OLD_OVERLAY) ? 1 : overlay_by_fd(&l, rootfs->is_volatile, label, &made, e);
     if (r > 0)
-        r = overlay_by_string(&l, rootfs->is_volatile, map, &made, e);
+        r = overlay_by_string(&l, rootfs->is_volatile, label, map, &made, e);
     if (r >= 0 && l.upper) {
         r = sys_overlay_writable(made, l.work_fd);
         if (r < 0)
@@ -245,10 +251,10 @@ static int overlay_make(const struct rt_rootfs *rootfs, const struct rootfs_map 
     return r;
 }
 
-int rootfs_make(const struct rt_rootfs *rootfs, const char *bundle_root,
+int rootfs_make(const struct rt_rootfs *rootfs, const char *bundle_root, const char *label,
                 const struct rootfs_map *map, int *ret_fd, struct err *e) {
     if (strv_len(rootfs->lower))
-        return overlay_make(rootfs, map, ret_fd, e);
+        return overlay_make(rootfs, label, map, ret_fd, e);
     if (str_empty(bundle_root) || *bundle_root != '/')
         return err_set(e, ERR_INVALID, "no root file system");
     int r = clone_dir(bundle_root, map->userns_fd, e);

@@ -21,6 +21,7 @@ struct rootfs_map {
  * short names in a private mount namespace, one mount(2) with all of them in its option text. */
 #define ENV_OLD_OVERLAY "FENCE_FORCE_OLD_OVERLAY"
 
-/* lower given: the overlay. Else bundle_root is taken as it is. *ret_fd: root of the mount. */
-int rootfs_make(const struct rt_rootfs *rootfs, const char *bundle_root,
+/* lower given: the overlay, with label (or NULL) as the SELinux label of all its files. Else
+ * bundle_root is taken as it is. *ret_fd: root of the mount. */
+int rootfs_make(const struct rt_rootfs *rootfs, const char *bundle_root, const char *label,
                 const struct rootfs_map *map, int *ret_fd, struct err *e);

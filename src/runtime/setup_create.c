@@ -160,7 +160,8 @@ static int write_maps(struct setup *s, struct err *e) {
 
 static int send_root(struct setup *s, struct err *e) {
     auto_fd root = -1;
-    int r = rootfs_make(&s->request.rootfs, s->request.spec.root.path, &s->map, &root, e);
+    int r = rootfs_make(&s->request.rootfs, s->request.spec.root.path,
+                        s->request.spec.lin.mount_label, &s->map, &root, e);
     if (r < 0)
         return r;
     r = dev_make_elsewhere(&s->request.spec, root, &s->map, e);

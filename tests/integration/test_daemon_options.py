@@ -100,6 +100,19 @@ def test_reload(new_daemon, tmp_path):
     assert d.log().count("Reloaded configuration") == 1 # the second is below the level again
 
 
+@pytest.mark.skipif(os.path.exists("/sys/fs/selinux/enforce"), reason="a kernel with SELinux")
+def test_selinux_that_is_not_there(new_daemon):
+    """The daemon says so and goes on; options for labels mean nothing."""
+    d = new_daemon("--selinux-enabled")
+    assert "Docker could not enable SELinux on the host system" in d.log()
+    assert "name=selinux" not in d.api.get("/info")["SecurityOptions"]
+    cid = d.api.create(cmd=["true"], HostConfig={"SecurityOpt": ["label=type:x", "label=nonsense"],
+                                                 "Binds": ["/usr/bin:/b:Z", "/usr/lib:/l:ro,z", "v:/v"]})
+    d.api.ok("POST", "/containers/%s/start" % cid)
+    seen = d.api.inspect(cid)
+    assert (seen["ProcessLabel"], seen["MountLabel"]) == ("", "")
+
+
 def test_a_signal_to_look_with_ends_nothing(new_daemon):
     d = new_daemon(busybox=False)
     d.process.send_signal(signal.SIGUSR1) # dockerd writes its stacks down

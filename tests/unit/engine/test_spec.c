@@ -365,6 +365,31 @@ static void test_overrides(void **state) {
     done(&f);
 }
 
+/* Labels of SELinux, and which binds the runtime puts them on. */
+static void test_labels(void **state) {
+    struct spec_facts facts = plain;
+    auto_free char *error = NULL, *text = NULL;
+    struct fixture f;
+
+    (void)state;
+    facts.selinux_label = "u:r:p";
+    facts.mount_label = "u:r:m";
+    error = build(&f, "{\"Volumes\":{\"/v\":{}}}",
+                  "{\"Binds\":[\"/usr/bin:/a:Z\",\"/usr/lib:/b:ro,z\",\"/usr/sbin:/c\"]}", facts);
+    assert_null(error);
+    assert_string_equal(f.spec.process.selinux_label, "u:r:p");
+    assert_string_equal(f.spec.lin.mount_label, "u:r:m");
+    text = mounts_text(&f.spec, 7);
+    assert_string_equal(text, "/a bind /usr/bin rbind,rprivate,Z\n"
+                              "/b bind /usr/lib rbind,rro,rprivate,z\n"
+                              "/c bind /usr/sbin rbind,rprivate\n"
+                              "/v bind /vol/anon rbind,rprivate,z\n"
+                              "/etc/resolv.conf bind /c/resolv.conf rbind,rprivate,Z\n"
+                              "/etc/hostname bind /c/hostname rbind,rprivate,Z\n"
+                              "/etc/hosts bind /c/hosts rbind,rprivate,Z\n");
+    done(&f);
+}
+
 static void test_device_errors(void **state) {
     static const struct {
         const char *host, *want;
@@ -431,12 +456,12 @@ static void test_init(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),         cmocka_unit_test(test_rich),
-        cmocka_unit_test(test_privileged),    cmocka_unit_test(test_clipped_capabilities),
-        cmocka_unit_test(test_modes),         cmocka_unit_test(test_joined),
-        cmocka_unit_test(test_idmap),         cmocka_unit_test(test_overrides),
-        cmocka_unit_test(test_device_errors), cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_init),
+        cmocka_unit_test(test_plain),      cmocka_unit_test(test_rich),
+        cmocka_unit_test(test_privileged), cmocka_unit_test(test_clipped_capabilities),
+        cmocka_unit_test(test_modes),      cmocka_unit_test(test_joined),
+        cmocka_unit_test(test_idmap),      cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_labels),     cmocka_unit_test(test_device_errors),
+        cmocka_unit_test(test_limits),     cmocka_unit_test(test_init),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
