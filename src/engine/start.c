@@ -233,6 +233,7 @@ static int attach_network(struct container *c, struct rt_net *net, struct err *e
     auto_free char *mac = wanted_mac(c);
     const char *mode = c->rec.host.network_mode;
     struct network_endpoint ep = {0};
+    struct rt_interface *iface;
     int r;
 
     if (mode_is_host(mode) || network_mode_is_none(mode) || mode_container(mode) ||
@@ -255,14 +256,17 @@ static int attach_network(struct container *c, struct rt_net *net, struct err *e
                                             .prefix_len = ep.prefix_len,
                                             .mtu = ep.mtu};
     }
-    str_set(&net->mode, "bridge");
-    str_set(&net->bridge, network_bridge(c->engine->network));
-    str_set(&net->host_if, c->rec.net.host_if);
-    str_set(&net->name, "eth0");
-    str_set(&net->mac, c->rec.net.mac);
-    net->address = xasprintf("%s/%d", c->rec.net.address, (int)c->rec.net.prefix_len);
-    str_set(&net->gateway, c->rec.net.gateway);
-    net->mtu = c->rec.net.mtu;
+    str_set(&net->mode, "own");
+    iface = field_array_add(&net->interfaces, &rt_interface_table);
+    str_set(&iface->kind, "veth");
+    str_set(&iface->bridge, network_bridge(c->engine->network));
+    str_set(&iface->host_if, c->rec.net.host_if);
+    str_set(&iface->name, "eth0");
+    str_set(&iface->mac, c->rec.net.mac);
+    strv_take(&iface->addresses,
+              xasprintf("%s/%d", c->rec.net.address, (int)c->rec.net.prefix_len));
+    str_set(&iface->gateway, c->rec.net.gateway);
+    iface->mtu = c->rec.net.mtu;
     return 0;
 }
 

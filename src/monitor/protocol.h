@@ -27,6 +27,7 @@ enum mon_type {
     MON_OOM,         /* a process of the container was killed by the OOM killer */
     MON_DETACHED,    /* client: an attach client typed the detach keys */
     MON_CLIENT_GONE, /* client: an attach client has ended otherwise */
+    MON_DONE,        /* A, of an operation that makes no process: it holds; the sender ends */
     /* fenced -> monitor (may be sent before STARTED: A leaves them for the monitor) */
     MON_ATTACH = 32, /* client, flags; text: `rows` bytes of detach keys, then input that the client
                         has sent already; the client's socket attached */

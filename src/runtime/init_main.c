@@ -124,12 +124,12 @@ static int create_steps(struct init *b, struct err *e) {
     if (r < 0)
         return err_sys(e, r, "pivot_root");
     b->kind = SYNC_TEXT_PROCESS;
-    if (str_eq(s->request.net.mode, "bridge") && s->new_ns & CLONE_NEWNET) {
+    if (s->request.net.interfaces.count) {
         r = sync_expect(b->sync, SYNC_NET, NULL);
         if (r < 0)
             return err_sys(e, r, "no word from the set-up process");
     }
-    r = init_net_interface(b, e);
+    r = init_net_interfaces(b, e);
     b->kind = SYNC_TEXT_INIT;
     if (r >= 0)
         r = init_sysctls(b, e);
@@ -137,6 +137,8 @@ static int create_steps(struct init *b, struct err *e) {
         r = init_make_cwd(b, e);
     if (r >= 0)
         r = init_mounts_seal(b, e);
+    if (r >= 0)
+        init_net_announce(b);
     return r;
 }
 

@@ -10,17 +10,36 @@ static const struct field rootfs_fields[] = {
 };
 static const struct field_table rootfs_table = FIELD_TABLE(struct rt_rootfs, rootfs_fields);
 
+static const struct field interface_fields[] = {
+    FIELD(struct rt_interface, "kind", FIELD_STR, kind, 0),
+    FIELD(struct rt_interface, "bridge", FIELD_STR, bridge, FIELD_OMIT_EMPTY),
+    FIELD(struct rt_interface, "parent", FIELD_STR, parent, FIELD_OMIT_EMPTY),
+    FIELD(struct rt_interface, "linkMode", FIELD_STR, link_mode, FIELD_OMIT_EMPTY),
+    FIELD(struct rt_interface, "hostIf", FIELD_STR, host_if, FIELD_OMIT_EMPTY),
+    FIELD(struct rt_interface, "name", FIELD_STR, name, FIELD_OMIT_EMPTY),
+    FIELD(struct rt_interface, "mac", FIELD_STR, mac, FIELD_OMIT_EMPTY),
+    FIELD(struct rt_interface, "addresses", FIELD_STRV, addresses, FIELD_OMIT_EMPTY),
+    FIELD(struct rt_interface, "gateway", FIELD_STR, gateway, FIELD_OMIT_EMPTY),
+    FIELD(struct rt_interface, "gateway6", FIELD_STR, gateway6, FIELD_OMIT_EMPTY),
+    FIELD(struct rt_interface, "routes", FIELD_STRV, routes, FIELD_OMIT_EMPTY),
+    FIELD(struct rt_interface, "mtu", FIELD_INT, mtu, FIELD_OMIT_EMPTY),
+    FIELD(struct rt_interface, "sysctls", FIELD_STRMAP, sysctls, FIELD_OMIT_EMPTY),
+    FIELD_END,
+};
+const struct field_table rt_interface_table = FIELD_TABLE(struct rt_interface, interface_fields);
+
+static const struct field default_fields[] = {
+    FIELD(struct rt_default, "name", FIELD_STR, name, 0),
+    FIELD(struct rt_default, "gateway", FIELD_STR, gateway, 0),
+    FIELD_END,
+};
+const struct field_table rt_default_table = FIELD_TABLE(struct rt_default, default_fields);
+
 static const struct field net_fields[] = {
     FIELD(struct rt_net, "mode", FIELD_STR, mode, 0),
-    FIELD(struct rt_net, "bridge", FIELD_STR, bridge, FIELD_OMIT_EMPTY),
-    FIELD(struct rt_net, "hostIf", FIELD_STR, host_if, FIELD_OMIT_EMPTY),
-    FIELD(struct rt_net, "name", FIELD_STR, name, FIELD_OMIT_EMPTY),
-    FIELD(struct rt_net, "mac", FIELD_STR, mac, FIELD_OMIT_EMPTY),
-    FIELD(struct rt_net, "address", FIELD_STR, address, FIELD_OMIT_EMPTY),
-    FIELD(struct rt_net, "gateway", FIELD_STR, gateway, FIELD_OMIT_EMPTY),
-    FIELD(struct rt_net, "address6", FIELD_STR, address6, FIELD_OMIT_EMPTY),
-    FIELD(struct rt_net, "gateway6", FIELD_STR, gateway6, FIELD_OMIT_EMPTY),
-    FIELD(struct rt_net, "mtu", FIELD_INT, mtu, FIELD_OMIT_EMPTY),
+    FIELD_SUB(struct rt_net, "interfaces", FIELD_ARRAY, interfaces, FIELD_OMIT_EMPTY,
+              rt_interface_table),
+    FIELD_SUB(struct rt_net, "defaults", FIELD_ARRAY, defaults, FIELD_OMIT_EMPTY, rt_default_table),
     FIELD_END,
 };
 static const struct field_table net_table = FIELD_TABLE(struct rt_net, net_fields);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/map.h"
 #include "format/field.h"
 #include "oci/runtime_spec.h"
 
@@ -30,16 +31,38 @@ struct spawn_msg {
 #define RT_SUBPATH_OPTION "fence.subpath="
 
 /* One interface in the container's network namespace. */
+struct rt_interface {
+    char *kind;       /* "veth": a port of a bridge; "macvlan", "ipvlan": a child of `parent` */
+    char *bridge;     /* veth: the master; empty: none */
+    char *parent;     /* macvlan, ipvlan: the host's interface */
+    char *link_mode;  /* macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; or empty */
+    char *host_if;    /* veth: its name outside, which no other interface has */
+    char *name;       /* inside: "eth0" */
+    char *mac;        /* "02:42:ac:11:00:02"; empty: the kernel's choice */
+    char **addresses; /* "172.17.0.2/16", "fd00::2/64"; without one of IPv6 it has no IPv6 at all */
+    /* Of a start: the default routes through it; empty: none; "0.0.0.0" and "::": without a
+     * gateway. */
+    char *gateway, *gateway6;
+    char **routes; /* "10.1.0.0/16 via 172.17.0.9", or without "via" */
+    int64_t mtu;   /* 0: the kernel's choice */
+    /* Below net. with a component IFNAME, which stands for `name`: "net.ipv4.conf.IFNAME.x" */
+    struct strmap sysctls;
+};
+extern const struct field_table rt_interface_table;
+
+/* A default route as it is to hold after an interface has come or gone. */
+struct rt_default {
+    char *name;    /* the interface, inside */
+    char *gateway; /* "172.17.0.1" or of IPv6; "0.0.0.0" and "::": without a gateway */
+};
+extern const struct field_table rt_default_table;
+
 struct rt_net {
-    char *mode;    /* "none", "host", "join", "bridge" */
-    char *bridge;  /* name of the master, mode bridge */
-    char *host_if; /* veth name outside */
-    char *name;    /* inside: "eth0" */
-    char *mac;     /* "02:42:ac:11:00:02" */
-    char *address; /* "172.17.0.2/16" */
-    char *gateway; /* "172.17.0.1" or empty */
-    char *address6, *gateway6;
-    int64_t mtu;
+    char *mode; /* "none", "host", "join", "own" */
+    struct field_array interfaces;
+    /* Ops connect and disconnect: all default routes that hold afterwards, one for a family at most
+     * (the interfaces' own gateways are not looked at). */
+    struct field_array defaults;
 };
 
 struct rt_rootfs {
@@ -59,7 +82,9 @@ struct rt_log {
 };
 
 struct rt_request {
-    char *op;        /* "create" or "exec" */
+    /* "create", "exec", or of a running container (JOIN: net): "connect" and "disconnect", for
+     * which `id` and `net` are all that counts. Disconnecting takes kind, host_if and name. */
+    char *op;
     char *id;        /* container */
     char *exec_id;   /* op exec */
     char *state_dir; /* <exec-root>/containers/<id>[/exec-<id>]: made by the engine, mode 0711 */

@@ -17,6 +17,10 @@
 #include "sys/clone.h"
 #include "sys/fdpass.h"
 
+static bool makes_process(const struct rt_request *q) {
+    return !str_eq(q->op, "connect") && !str_eq(q->op, "disconnect");
+}
+
 static int read_request(int fd, struct rt_request *ret, struct err *e) {
     auto_buf text = {.max = JSON_SIZE_MAX};
     if (lseek(fd, 0, SEEK_SET) < 0)
@@ -27,8 +31,12 @@ static int read_request(int fd, struct rt_request *ret, struct err *e) {
     r = field_parse_text(&rt_request_table, buf_str(&text), text.len, ret, e);
     if (r < 0)
         return r;
-    if (str_empty(ret->id) || str_empty(ret->state_dir) || str_empty(ret->monitor))
-        return err_set(e, ERR_INVALID, "request without id, stateDir or monitor");
+    if (str_empty(ret->id))
+        return err_set(e, ERR_INVALID, "request without id");
+    if (!makes_process(ret))
+        return 0;
+    if (str_empty(ret->state_dir) || str_empty(ret->monitor))
+        return err_set(e, ERR_INVALID, "request without stateDir or monitor");
     return 0;
 }
 
@@ -60,6 +68,26 @@ static void wrap_error(const struct setup *s, enum sync_kind kind, struct err *e
     e->errnum = errnum;
 }
 
+/* Messages left unread would reset the connection, and the daemon would see that first. */
+static void end_conversation(int conn) {
+    char text[MON_TEXT_MAX];
+    (void)shutdown(conn, SHUT_RD);
+    ssize_t got;
+    do {
+        int fds[FDPASS_MAX];
+        size_t n_fds = FDPASS_MAX;
+        got = fdpass_recv(conn, text, sizeof(text), fds, &n_fds);
+        for (size_t i = 0; got >= 0 && i < n_fds; i++)
+            close(fds[i]);
+    } while (got > 0 || got == -EMSGSIZE);
+}
+
+static _Noreturn void tell_done(int conn) {
+    struct mon_msg m = {.magic = MON_MAGIC, .version = MON_VERSION, .type = MON_DONE};
+    (void)fdpass_send(conn, &m, sizeof(m), NULL, 0); /* the daemon has gone: nobody to tell */
+    _exit(0);
+}
+
 static void tell_failed(int conn, const struct err *e) {
     char text[MON_TEXT_MAX];
     const char *class = err_class_name(e->class), *message = err_msg(e);
@@ -75,16 +103,7 @@ static void tell_failed(int conn, const struct err *e) {
                         .text_len = (uint32_t)(n + len)};
     struct iovec iov[] = {{&m, sizeof(m)}, {text, m.text_len}};
     (void)fdpass_sendv(conn, iov, 2, NULL, 0); /* the daemon has gone: nobody to tell */
-    /* Messages left unread would reset the connection, and the daemon would see that first. */
-    (void)shutdown(conn, SHUT_RD);
-    ssize_t got;
-    do {
-        int fds[FDPASS_MAX];
-        size_t n_fds = FDPASS_MAX;
-        got = fdpass_recv(conn, text, sizeof(text), fds, &n_fds);
-        for (size_t i = 0; got >= 0 && i < n_fds; i++)
-            close(fds[i]);
-    } while (got > 0 || got == -EMSGSIZE);
+    end_conversation(conn);
 }
 
 void setup_tell_no_process(int conn, int errnum) {
@@ -113,6 +132,9 @@ _Noreturn void setup_main(const struct rt_host *host, int conn, int request, con
         .overlay = -1,
         .state_dir = -1,
         .monitor_socket = -1,
+        .net_ns = -1,
+        .host_nl = -1,
+        .maker = getpid(),
     };
     auto_err e = ERR_INIT;
     enum sync_kind kind = SYNC_TEXT_PROCESS;
@@ -127,8 +149,13 @@ _Noreturn void setup_main(const struct rt_host *host, int conn, int request, con
         r = read_request(request, &s->request, &e);
     fd_close(request);
     if (r >= 0)
-        r = setup_open_state(s, &e);
-    if (r >= 0) {
+        r = makes_process(&s->request) ? setup_open_state(s, &e) : setup_check_daemon(s, &e);
+    if (r >= 0 && !makes_process(&s->request)) {
+        kind = SYNC_TEXT_PLAIN;
+        r = str_eq(s->request.op, "connect") ? setup_connect(s, &e) : setup_disconnect(s, &e);
+        if (r >= 0)
+            tell_done(conn);
+    } else if (r >= 0) {
         if (str_eq(s->request.op, "create"))
             r = setup_create(s, &kind, &e);
         else if (str_eq(s->request.op, "exec"))

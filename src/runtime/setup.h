@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <net/if.h>
+
 #include "base/err.h"
 #include "runtime/cgroup.h"
 #include "runtime/mounts_host.h"
@@ -51,7 +53,11 @@ struct setup {
     int pidfd;
     int tty, listener; /* from B */
     int overlay;       /* A keeps it until the monitor has reported the exit */
-    char *host_if;     /* a veth that we made and that still lies in our namespace */
+    char **host_ifs;   /* veths that we made: their ends in our namespace */
+    pid_t maker;       /* A's own pid */
+    int host_nl;       /* for B: a netlink socket of A's network namespace, or -1 */
+    size_t named;      /* op connect: so many interfaces have their names inside */
+    int net_ns;        /* op connect: the container's network namespace; else -1 */
     int state_dir, monitor_socket;
     int64_t start_time; /* of B */
 };
@@ -60,6 +66,9 @@ struct setup {
 /* Each returns only on failure, with everything that it made undone. */
 int setup_create(struct setup *s, enum sync_kind *kind, struct err *e);
 int setup_exec(struct setup *s, enum sync_kind *kind, struct err *e);
+/* Of a running container; these return when all is done as well. */
+int setup_connect(struct setup *s, struct err *e);
+int setup_disconnect(struct setup *s, struct err *e);
 
 /* setup_common.c */
 int setup_stdio_open(struct setup *s, struct err *e);
@@ -76,6 +85,8 @@ int setup_wait_for_exec(struct setup *s, enum sync_kind *kind, struct err *e);
  * ends here: the next daemon removes the directory and may make another for a start of its own.
  * Later on the descriptor alone is used, so that nothing can be written into that one. */
 int setup_open_state(struct setup *s, struct err *e);
+/* Only whether the daemon is there still. */
+int setup_check_daemon(const struct setup *s, struct err *e);
 /* pid file and socket; while B is at work. */
 int setup_prepare_monitor(struct setup *s, struct err *e);
 /* STARTED, and execution of the monitor. Returns on failure only. */
@@ -85,8 +96,12 @@ void setup_undo_monitor(struct setup *s);
 /* Ends B and waits for it. */
 void setup_kill(struct setup *s);
 
-/* setup_net.c: the host's side of the interface. */
+/* setup_net.c: makes the interfaces, in the namespace of s->pid or s->net_ns. What a failure leaves
+ * goes with setup_net_undo() and that namespace. */
 int setup_net_host(struct setup *s, struct err *e);
+void setup_net_undo(struct setup *s);
+/* The name that the n-th interface has in the container's namespace until it is configured. */
+const char *setup_net_made_as(const struct setup *s, size_t n, char out[static IFNAMSIZ]);
 
 /* ---- B ------------------------------------------------------------------------------------- */
 struct init {
@@ -108,7 +123,9 @@ int init_mounts_attach(struct init *b, struct err *e); /* below b->root */
 int init_mounts_seal(struct init *b, struct err *e);   /* masked, read-only, propagation */
 /* init_net.c */
 int init_net_lo(struct init *b, struct err *e);
-int init_net_interface(struct init *b, struct err *e);
+int init_net_interfaces(struct init *b, struct err *e);
+/* Later, so that bridges have opened their ports: tells neighbours of the addresses. */
+void init_net_announce(struct init *b);
 int init_sysctls(struct init *b, struct err *e);
 /* init_tty.c: makes the pty in the container's devpts, sends the master to A. */
 int init_tty(struct init *b, bool bind_console, struct err *e);

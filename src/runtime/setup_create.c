@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Creating a container: A makes what needs the host (cgroup, sources of mounts, maps, the overlay,
- * the veth) while B, its clone, works inside the new namespaces.
+ * interfaces) while B, its clone, works inside the new namespaces.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <unistd.h>
@@ -14,7 +15,6 @@
 #include "runtime/idmap.h"
 #include "runtime/setup.h"
 #include "sys/clone.h"
-#include "sys/link.h"
 #include "sys/netlink.h"
 
 #ifndef CLONE_NEWTIME
@@ -141,6 +141,11 @@ static int before_clone(struct setup *s, struct err *e) {
         r = rt_mounts_open(&s->request.spec, s->request.init, s->mapped,
                            s->new_ns & CLONE_NEWCGROUP, &s->cgroup, &s->map, s->join_ipc,
                            &s->mounts, e);
+    if (r >= 0 && s->request.net.interfaces.count) {
+        s->host_nl = nl_open(NETLINK_ROUTE);
+        if (s->host_nl < 0)
+            r = err_sys(e, s->host_nl, "failed to open a netlink socket");
+    }
     return r;
 }
 
@@ -179,6 +184,7 @@ static int send_root(struct setup *s, struct err *e) {
 
 static int after_clone(struct setup *s, struct err *e) {
     int r = write_maps(s, e);
+    s->host_nl = fd_close(s->host_nl); /* B's alone */
     if (r < 0)
         return r;
     r = setup_privileged_settings(s, e);
@@ -188,7 +194,7 @@ static int after_clone(struct setup *s, struct err *e) {
         r = send_root(s, e);
     if (r >= 0)
         r = setup_net_host(s, e);
-    if (r >= 0 && s->host_if) {
+    if (r >= 0 && s->request.net.interfaces.count) {
         r = sync_send(s->sync, SYNC_NET, -1);
         if (r < 0)
             err_sys(e, r, "lost the container's first process");
@@ -213,12 +219,7 @@ static int prefer_error_of_first(struct setup *s, int r, enum sync_kind *kind, s
 static void undo(struct setup *s) {
     setup_kill(s);
     setup_undo_monitor(s);
-    if (s->host_if) {
-        /* The end of its namespace takes the peer along, but some time later. */
-        auto_fd nl = nl_open(NETLINK_ROUTE);
-        if (nl >= 0)
-            (void)link_del(nl, s->host_if);
-    }
+    setup_net_undo(s); /* the end of its namespace takes the peers along, but some time later */
     if (s->cgroup.path)
         (void)cgroup_remove(&s->cgroup, CGROUP_REMOVE_MS, NULL);
 }

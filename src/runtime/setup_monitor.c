@@ -116,15 +116,19 @@ static int tell_started(const struct setup *s) {
     return fdpass_send(s->conn, &m, sizeof(m), &s->pidfd, 1);
 }
 
-int setup_open_state(struct setup *s, struct err *e) {
-    const char *path = str_or_empty(s->request.state_dir);
+int setup_check_daemon(const struct setup *s, struct err *e) {
     struct pollfd conn = {.fd = s->conn};
-    s->state_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->state_dir < 0)
-        return err_sys(e, errno, "failed to open the state directory %s", path);
     if (poll(&conn, 1, 0) > 0 && (conn.revents & (POLLHUP | POLLERR)))
         return err_set(e, ERR_UNAVAILABLE, "the daemon that asked for this process has ended");
     return 0;
+}
+
+int setup_open_state(struct setup *s, struct err *e) {
+    const char *path = str_or_empty(s->request.state_dir);
+    s->state_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->state_dir < 0)
+        return err_sys(e, errno, "failed to open the state directory %s", path);
+    return setup_check_daemon(s, e);
 }
 
 int setup_prepare_monitor(struct setup *s, struct err *e) {

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define NL_DUMP_MAX 32768 /* what the kernel puts into one message of a dump at most */
+
 int nl_open(int protocol) {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     return fd < 0 ? -errno : fd;
@@ -64,7 +66,7 @@ void nl_nest_end(struct nl_msg *m, size_t at) {
     memcpy(m->room + at + offsetof(struct nlattr, nla_len), &len, sizeof(len));
 }
 
-int nl_talk(int sock, struct nl_msg *m) {
+static int send_msg(int sock, struct nl_msg *m) {
     if (m->failed)
         return -EMSGSIZE;
     m->hdr.nlmsg_len = NLMSG_ALIGN(m->hdr.nlmsg_len);
@@ -73,6 +75,13 @@ int nl_talk(int sock, struct nl_msg *m) {
            0)
         if (errno != EINTR)
             return -errno;
+    return 0;
+}
+
+int nl_talk(int sock, struct nl_msg *m) {
+    int r = send_msg(sock, m);
+    if (r < 0)
+        return r;
     for (;;) {
         union {
             struct nlmsghdr hdr;
@@ -92,4 +101,37 @@ int nl_talk(int sock, struct nl_msg *m) {
         memcpy(&error, answer.room + NLMSG_LENGTH(0), sizeof(error));
         return error; /* negative errno, or 0 */
     }
+}
+
+int nl_dump(int sock, struct nl_msg *m, void (*each)(void *arg, const struct nlmsghdr *h),
+            void *arg) {
+    int r = send_msg(sock, m);
+    while (r >= 0) {
+        union {
+            struct nlmsghdr hdr;
+            char room[NL_DUMP_MAX];
+        } answer;
+        ssize_t n = recv(sock, answer.room, sizeof(answer.room), MSG_TRUNC);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 || (size_t)n > sizeof(answer.room))
+            return n < 0 ? -errno : -EMSGSIZE;
+        unsigned left = (unsigned)n;
+        for (struct nlmsghdr *h = &answer.hdr; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+            int error;
+            if (h->nlmsg_seq != m->hdr.nlmsg_seq)
+                continue;
+            if (h->nlmsg_type == NLMSG_DONE)
+                return 0;
+            if (h->nlmsg_type != NLMSG_ERROR) {
+                each(arg, h);
+                continue;
+            }
+            if (h->nlmsg_len < NLMSG_LENGTH(sizeof(error)))
+                return -EBADMSG;
+            memcpy(&error, NLMSG_DATA(h), sizeof(error));
+            return error;
+        }
+    }
+    return r;
 }

@@ -35,3 +35,7 @@ size_t nl_nest(struct nl_msg *m, uint16_t type);
 void nl_nest_end(struct nl_msg *m, size_t at);
 /* Sends and waits for the kernel's acknowledgement: its -errno, or 0. */
 int nl_talk(int sock, struct nl_msg *m);
+/* Sends a request with NLM_F_DUMP and gives each message of the answer to `each`, the last one,
+ * which carries nothing, excepted. */
+int nl_dump(int sock, struct nl_msg *m, void (*each)(void *arg, const struct nlmsghdr *h),
+            void *arg);

@@ -217,7 +217,9 @@ static void requests_survive_their_text(void **state) {
         "\"monitor\":\"/usr/bin/m\",\"spec\":{\"ociVersion\":\"1.0.2\",\"process\":{\"terminal\":"
         "true,\"args\":[\"sh\"],\"cwd\":\"/\"},\"root\":{\"path\":\"/r\",\"readonly\":true}},"
         "\"rootfs\":{\"lower\":[\"/a\",\"/b\"],\"upper\":\"/u\",\"work\":\"/w\",\"volatile\":true},"
-        "\"net\":{\"mode\":\"bridge\",\"mtu\":1400},\"user\":\"app\",\"openStdin\":true,"
+        "\"net\":{\"mode\":\"own\",\"interfaces\":[{\"kind\":\"veth\",\"name\":\"eth0\","
+        "\"addresses\":[\"10.0.0.2/8\",\"fd00::2/64\"],\"mtu\":1400,\"sysctls\":{\"a\":\"1\"}}]},"
+        "\"user\":\"app\",\"openStdin\":true,"
         "\"pid\":12}";
     struct rt_request a, b;
     field_init(&rt_request_table, &a);
@@ -231,7 +233,11 @@ static void requests_survive_their_text(void **state) {
     assert_string_equal(b.exec_id, "def");
     assert_string_equal(b.rootfs.lower[1], "/b");
     assert_true(b.rootfs.is_volatile && b.open_stdin && b.spec.process.terminal);
-    assert_int_equal(b.net.mtu, 1400);
+    assert_int_equal(b.net.interfaces.count, 1);
+    const struct rt_interface *i = field_array_at(&b.net.interfaces, struct rt_interface, 0);
+    assert_int_equal(i->mtu, 1400);
+    assert_string_equal(i->addresses[1], "fd00::2/64");
+    assert_string_equal(strmap_get(&i->sysctls, "a"), "1");
     assert_int_equal(b.pid, 12);
     field_done(&rt_request_table, &a);
     field_done(&rt_request_table, &b);

@@ -28,6 +28,7 @@
 #include "sys/netlink.h"
 #include "sys/path.h"
 #include "sys/procfd.h"
+#include "sys/route.h"
 
 #define SAME ((uid_t)-1)
 
@@ -296,7 +297,8 @@ static void addresses_are_checked(void **state) {
     assert_int_equal(link_add_address(-1, 1, "1.2.3.4"), -EINVAL);
     assert_int_equal(link_add_address(-1, 1, "1.2.3.4/33"), -EINVAL);
     assert_int_equal(link_add_address(-1, 1, "1.2.3.x/3"), -EINVAL);
-    assert_int_equal(link_add_default_route(-1, 1, "nonsense"), -EINVAL);
+    struct route route;
+    assert_int_equal(route_parse(NULL, "nonsense", &route), -EINVAL);
     unsigned index;
     assert_int_equal(link_index("lo", &index), 0);
     assert_int_equal(link_index("a-name-that-is-far-too-long", &index), -ENODEV);
