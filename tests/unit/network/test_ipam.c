@@ -15,6 +15,7 @@
 #include "network/ipam.h"
 #include "sys/link.h"
 #include "sys/netlink.h"
+#include "sys/route.h"
 
 static struct ip ip_of(const char *s) {
     struct ip ip = {0};
@@ -380,6 +381,7 @@ static void test_host(void **state) {
     auto_free struct cidr *c = NULL;
     auto_fd nl = -1;
     size_t n = 99;
+    struct route route;
     unsigned lo;
 
     if (unshare(CLONE_NEWNET) < 0)
@@ -392,7 +394,9 @@ static void test_host(void **state) {
     assert_int_equal(link_set_up(nl, lo), 0);
     assert_int_equal(link_add_address(nl, lo, "10.9.8.7/24"), 0);
     assert_int_equal(link_add_address(nl, lo, "fd00:9::7/64"), 0);
-    assert_int_equal(link_add_default_route(nl, lo, "10.9.8.1"), 0);
+    assert_int_equal(route_parse(NULL, "10.9.8.1", &route), 0);
+    route.index = lo;
+    assert_int_equal(route_put(nl, &route, false), 0);
     assert_int_equal(ipam_host_subnets(&c, &n), 0);
     assert_true(has(c, n, "10.9.8.0/24"));
     assert_true(has(c, n, "fd00:9::/64"));
