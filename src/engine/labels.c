@@ -18,10 +18,20 @@ void labels_open(struct engine *eng) {
         log_warn("Docker could not enable SELinux on the host system");
         return;
     }
-    lsm_contexts_read("", &eng->contexts);
-    if (!eng->contexts.process)
-        log_warn("the SELinux policy has no labels for containers (lxc_contexts): they get none");
     eng->selinux = true;
+    lsm_contexts_read("", &eng->contexts);
+    if (!eng->contexts.process) {
+        log_warn("the SELinux policy has no labels for containers (lxc_contexts): they get none");
+        return;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const char *label = i ? eng->contexts.file : eng->contexts.process;
+
+        if (!lsm_label_is_known(label))
+            log_warn("the SELinux policy names a label for containers that it does not know: they "
+                     "cannot be started until its module for containers is installed",
+                     "label", label);
+    }
 }
 
 static bool is_taken(struct engine *eng, const char *level) {

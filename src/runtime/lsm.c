@@ -90,6 +90,15 @@ int lsm_apparmor_choose(const struct lsm_host *h, const char *asked, bool privil
     return 0;
 }
 
+/* ---- SELinux -------------------------------------------------------------------------------- */
+
+bool lsm_label_is_known(const char *label) {
+    auto_fd fd = open(SELINUX_FS "/context", O_RDWR | O_CLOEXEC);
+
+    /* With the NUL, in one call. */
+    return fd >= 0 && write(fd, label, strlen(label) + 1) > 0;
+}
+
 /* ---- first process -------------------------------------------------------------------------- */
 
 /* A file below proc_fd, which must be a real procfs: an image could put anything at /proc. */

@@ -45,6 +45,9 @@ struct lsm_contexts {
 /* From the files of the policy in use, below `root` ("" but for tests). */
 void lsm_contexts_read(const char *root, struct lsm_contexts *ret);
 void lsm_contexts_done(struct lsm_contexts *c);
+/* Does the policy in the kernel know this label? Nothing can be labelled with one that it does not
+ * know. */
+bool lsm_label_is_known(const char *label);
 
 /* A pair of categories, for one container alone: "s0:c12,c345". The caller sees to it that no other
  * has it. */
