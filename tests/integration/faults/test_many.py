@@ -14,6 +14,7 @@ import pytest
 
 import selfcheck
 from harness import leaks
+from harness.wait import SLOW
 
 CLIENTS = 8
 
@@ -108,7 +109,7 @@ def test_spawner_that_is_behind(daemon, api, then):
     try:
         for cid in ids:
             s = socket.socket(socket.AF_UNIX)
-            s.settimeout(60)
+            s.settimeout(60 * SLOW)
             s.connect(api.path)
             s.sendall(b"POST /v1.41/containers/%s/start HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" %
                       cid.encode())
