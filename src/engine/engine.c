@@ -20,6 +20,7 @@
 #include "engine/idmap.h"
 #include "engine/init_layer.h"
 #include "engine/labels.h"
+#include "engine/net_call.h"
 #include "engine/spawner_link.h"
 #include "engine/userns.h"
 #include "image/datadir.h"
@@ -196,6 +197,7 @@ int engine_open(struct loop *l, struct engine_options *options, struct engine **
     struct engine *eng = xnew(struct engine);
     int r;
 
+    list_init(&eng->net_calls);
     eng->loop = l;
     eng->lock_fd = -1;
     eng->started_ns = clock_real_ns();
@@ -280,6 +282,7 @@ void engine_close(struct engine *eng) {
     if (!eng)
         return;
     idle = eng->network && is_idle_end(eng);
+    net_call_drop_all(eng);
     /* What has been written is still told to those who wait for it. */
     while (eng->store && store_settle(eng->store))
         loop_drain(eng->loop);

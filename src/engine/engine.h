@@ -66,6 +66,7 @@ struct engine {
     struct map containers;      /* id -> struct container */
     struct map names;           /* name without slash -> struct container */
     struct map execs;           /* id -> struct exec */
+    struct list net_calls;      /* on their way (engine/net_call.h) */
     struct map ready_chains;    /* chain ids whose fix-up layer is known: starts need no worker */
     char **listeners;           /* "-H" values served, for /info */
     char **warnings;            /* about how the daemon was started, for /info */

@@ -81,6 +81,10 @@ static void on_message(struct monitor_link *m, const struct mon_msg *msg, const 
     case MON_CLIENT_GONE:
         m->events->client_end(m->arg, msg->client, msg->type == MON_DETACHED);
         break;
+    case MON_DONE:
+        if (m->events->done)
+            m->events->done(m->arg);
+        break;
     default: /* of a newer release: nothing that an older one must know */
         break;
     }

@@ -29,6 +29,8 @@ struct monitor_events {
     void (*exited)(void *arg, const struct monitor_exit *x);
     void (*oom)(void *arg);
     void (*client_end)(void *arg, uint64_t client, bool detached);
+    /* An operation without a process holds (engine/net_call.h); others may leave it NULL. */
+    void (*done)(void *arg);
     /* The other side has gone: nothing comes any more. */
     void (*closed)(void *arg);
 };

@@ -201,6 +201,7 @@ int link_wait_running(int nl, const char *name, int timeout_ms) {
     struct ifinfomsg info = {0};
     nl_put_raw(&m, &info, sizeof(info));
     nl_put_str(&m, IFLA_IFNAME, name);
+    nl_put_u32(&m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS); /* of no interest, and long */
     int r = nl_talk(nl, &m);
     for (int left = timeout_ms * 10; r >= 0; left--) {
         if (ioctl(nl, SIOCGIFFLAGS, &req) < 0) /* any socket of the namespace does */
