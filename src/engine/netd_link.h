@@ -6,10 +6,13 @@
  * they outlive this daemon. The process is started through the spawner when it is first needed,
  * found again by its socket (<exec-root>/netd.sock) by the next daemon, and started anew when it
  * has died. Loop thread. Requests are carried out in order; what has no callback cannot fail but by
- * losing the process, and then everything is told anew: `lost` is called when a fresh process is
- * there, and the engine puts all it knows (netd drops what was not put again when netd_sync_end()
- * comes).
+ * losing the process, and then everything is told anew: `lost` is called, and the engine puts all
+ * it knows between netd_sync_begin() and netd_sync_end(), the ports of what runs by netd_reserve()
+ * with first == last (the first of these calls starts a fresh process; netd drops what was not put
+ * again). Reservations on their way are repeated by the link itself.
  */
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -26,6 +29,8 @@ void netd_link_shutdown(struct netd_link *l);
 /* Whether a process runs already (after a restart of the daemon): then the engine has to put all.
  */
 bool netd_link_is_up(const struct netd_link *l);
+/* The socket, for rt_net.netd of containers with a sandbox. */
+const char *netd_link_path(const struct netd_link *l);
 /* All that is put between begin and end is what there is. */
 void netd_sync_begin(struct netd_link *l);
 void netd_sync_end(struct netd_link *l);
@@ -47,7 +52,8 @@ struct netd_port {
 /* All or nothing; `owner` is a container's id and may be used several times, each time adding.
  * *ports: the chosen ones, in order, NULL on failure. The error is as Docker's: "listen tcp4
  * 0.0.0.0:80: bind: address already in use", class ERR_SYSTEM; all ports of a range taken: "all
- * ports are allocated". */
+ * ports are allocated". During a sync, what the owner holds already under the same numbers is kept.
+ * done() is called from the loop, never by netd_reserve() itself. */
 typedef void netd_reserved(void *arg, const uint16_t *ports, struct err *e);
 void netd_reserve(struct netd_link *l, const char *owner, const struct netd_port *p, size_t n,
                   netd_reserved *done, void *arg);
@@ -71,7 +77,7 @@ struct netd_sandbox {
     const char *id;        /* the container's */
     char *const *networks; /* ids of the user networks it is on */
     char *const *servers;  /* where other names are asked, "IP" or "IP#PORT"; in turn */
-    char *const *search, *const *options; /* of its resolv.conf */
+    char *const *search, *const *options; /* of its resolv.conf: its clients know them, not sent */
     char *const *links; /* "alias=name": its own aliases for names on its networks */
     bool internal;      /* on internal networks only: nothing is forwarded */
     int pidfd;          /* of its init when it runs already, else -1: the set-up process brings

@@ -22,7 +22,7 @@
 #define RETRY_MS  2
 
 /* By its directory's descriptor: the path may be longer than an address holds. */
-static int connect_once(const char *path) {
+int netd_connect(const char *path, int flags) {
     auto_fd dir = -1, fd = -1;
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     const char *slash = strrchr(path, '/');
@@ -31,7 +31,7 @@ static int connect_once(const char *path) {
         return -EINVAL;
     auto_free char *folder = xstrndup(path, (size_t)(slash - path));
     dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
     if (dir < 0 || fd < 0)
         return -errno;
     int n = snprintf(a.sun_path, sizeof(a.sun_path), "%s%s", path_of_fd(dir, base), slash);
@@ -42,18 +42,34 @@ static int connect_once(const char *path) {
     return take_fd(&fd);
 }
 
-static int connect_netd(const char *path) {
+static int connect_patiently(const char *path) {
     const struct timespec pause = {.tv_nsec = RETRY_MS * NS_PER_MS};
     int64_t end = clock_mono_ns() + START_MS * NS_PER_MS;
     for (;;) {
-        int fd = connect_once(path);
+        int fd = netd_connect(path, 0);
         if ((fd != -ENOENT && fd != -ECONNREFUSED) || clock_mono_ns() >= end)
             return fd;
         (void)nanosleep(&pause, NULL); /* cut short: asked a little earlier */
     }
 }
 
-static int wait_for_answer(int fd, struct err *e) {
+int netd_attach_begin(const char *socket_path, const char *sandbox_id, int netns_fd, int pidfd,
+                      struct err *e) {
+    auto_buf message = BUF_INIT;
+    const int fds[NETD_FDS_MAX] = {netns_fd, pidfd};
+    auto_fd fd = connect_patiently(socket_path);
+    if (fd < 0)
+        return err_sys(e, fd, "failed to reach fence-netd at %s", socket_path);
+    netd_begin(&message, NETD_ATTACH, 0);
+    netd_put_text(&message, sandbox_id);
+    int r = netd_end(&message);
+    if (r >= 0)
+        r = fdpass_send(fd, message.data, message.len, fds, pidfd >= 0 ? 2 : 1);
+    return r < 0 ? err_sys(e, r, "failed to write to fence-netd") : take_fd(&fd);
+}
+
+int netd_attach_end(int attach_fd, struct err *e) {
+    auto_fd fd = attach_fd;
     struct pollfd p = {.fd = fd, .events = POLLIN};
     struct netd_msg head;
     struct netd_in in;
@@ -73,19 +89,4 @@ static int wait_for_answer(int fd, struct err *e) {
     if (r < 0 || head.type != NETD_ATTACHED || in.failed)
         return err_set(e, ERR_SYSTEM, "fence-netd answered something else than was asked");
     return errnum ? err_sys(e, (int)errnum, "%s", text) : 0;
-}
-
-int netd_attach(const char *socket_path, const char *sandbox_id, int netns_fd, int pidfd,
-                struct err *e) {
-    auto_buf message = BUF_INIT;
-    const int fds[NETD_FDS_MAX] = {netns_fd, pidfd};
-    auto_fd fd = connect_netd(socket_path);
-    if (fd < 0)
-        return err_sys(e, fd, "failed to reach fence-netd at %s", socket_path);
-    netd_begin(&message, NETD_ATTACH, 0);
-    netd_put_text(&message, sandbox_id);
-    int r = netd_end(&message);
-    if (r >= 0)
-        r = fdpass_send(fd, message.data, message.len, fds, pidfd >= 0 ? 2 : 1);
-    return r < 0 ? err_sys(e, r, "failed to write to fence-netd") : wait_for_answer(fd, e);
 }

@@ -40,6 +40,7 @@ static const struct field net_fields[] = {
     FIELD_SUB(struct rt_net, "interfaces", FIELD_ARRAY, interfaces, FIELD_OMIT_EMPTY,
               rt_interface_table),
     FIELD_SUB(struct rt_net, "defaults", FIELD_ARRAY, defaults, FIELD_OMIT_EMPTY, rt_default_table),
+    FIELD(struct rt_net, "netd", FIELD_STR, netd, FIELD_OMIT_EMPTY),
     FIELD_END,
 };
 static const struct field_table net_table = FIELD_TABLE(struct rt_net, net_fields);

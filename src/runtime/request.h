@@ -63,6 +63,9 @@ struct rt_net {
     /* Ops connect and disconnect: all default routes that hold afterwards, one for a family at most
      * (the interfaces' own gateways are not looked at). */
     struct field_array defaults;
+    /* Socket of fence-netd, which is to answer names in the new namespace; empty: it is not. Op
+     * netd: where it is to be. */
+    char *netd;
 };
 
 struct rt_rootfs {
@@ -83,12 +86,13 @@ struct rt_log {
 
 struct rt_request {
     /* "create", "exec", or of a running container (JOIN: net): "connect" and "disconnect", for
-     * which `id` and `net` are all that counts. Disconnecting takes kind, host_if and name. */
+     * which `id` and `net` are all that counts. Disconnecting takes kind, host_if and name.
+     * "netd": becomes fence-netd; `monitor` and net.netd count. */
     char *op;
     char *id;        /* container */
     char *exec_id;   /* op exec */
     char *state_dir; /* <exec-root>/containers/<id>[/exec-<id>]: made by the engine, mode 0711 */
-    char *monitor;   /* absolute path of fence-monitor */
+    char *monitor;   /* absolute path of fence-monitor; op netd: of fence-netd */
     char *init;      /* absolute path of fence-init when --init, else empty */
     struct oci_spec spec;
     struct rt_rootfs rootfs;

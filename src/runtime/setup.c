@@ -18,7 +18,7 @@
 #include "sys/fdpass.h"
 
 static bool makes_process(const struct rt_request *q) {
-    return !str_eq(q->op, "connect") && !str_eq(q->op, "disconnect");
+    return !str_eq(q->op, "connect") && !str_eq(q->op, "disconnect") && !str_eq(q->op, "netd");
 }
 
 static int read_request(int fd, struct rt_request *ret, struct err *e) {
@@ -133,6 +133,7 @@ _Noreturn void setup_main(const struct rt_host *host, int conn, int request, con
         .state_dir = -1,
         .monitor_socket = -1,
         .net_ns = -1,
+        .names = -1,
         .host_nl = -1,
         .maker = getpid(),
     };
@@ -152,7 +153,9 @@ _Noreturn void setup_main(const struct rt_host *host, int conn, int request, con
         r = makes_process(&s->request) ? setup_open_state(s, &e) : setup_check_daemon(s, &e);
     if (r >= 0 && !makes_process(&s->request)) {
         kind = SYNC_TEXT_PLAIN;
-        r = str_eq(s->request.op, "connect") ? setup_connect(s, &e) : setup_disconnect(s, &e);
+        r = str_eq(s->request.op, "netd")      ? setup_netd(s, &e)
+            : str_eq(s->request.op, "connect") ? setup_connect(s, &e)
+                                               : setup_disconnect(s, &e);
         if (r >= 0)
             tell_done(conn);
     } else if (r >= 0) {

@@ -57,6 +57,7 @@ struct setup {
     pid_t maker;       /* A's own pid */
     int host_nl;       /* for B: a netlink socket of A's network namespace, or -1 */
     size_t named;      /* op connect: so many interfaces have their names inside */
+    int names;         /* the question to fence-netd, or -1 */
     int net_ns;        /* op connect: the container's network namespace; else -1 */
     int state_dir, monitor_socket;
     int64_t start_time; /* of B */
@@ -69,6 +70,13 @@ int setup_exec(struct setup *s, enum sync_kind *kind, struct err *e);
 /* Of a running container; these return when all is done as well. */
 int setup_connect(struct setup *s, struct err *e);
 int setup_disconnect(struct setup *s, struct err *e);
+/* setup_netd.c: becomes fence-netd, which has s->conn as its daemon's connection. Returns on
+ * failure only. */
+int setup_netd(struct setup *s, struct err *e);
+/* Tells fence-netd of the new network namespace; its answer is waited for in the second. Without
+ * one in the request, neither does anything. */
+int setup_names_begin(struct setup *s, struct err *e);
+int setup_names_end(struct setup *s, struct err *e);
 
 /* setup_common.c */
 int setup_stdio_open(struct setup *s, struct err *e);

@@ -193,7 +193,11 @@ static int after_clone(struct setup *s, struct err *e) {
     if (r >= 0)
         r = send_root(s, e);
     if (r >= 0)
+        r = setup_names_begin(s, e);
+    if (r >= 0)
         r = setup_net_host(s, e);
+    if (r >= 0)
+        r = setup_names_end(s, e);
     if (r >= 0 && s->request.net.interfaces.count) {
         r = sync_send(s->sync, SYNC_NET, -1);
         if (r < 0)
