@@ -133,6 +133,11 @@ static int set_ipv6_of(const struct bridge_config *c, bool fresh, struct err *e)
     r = set_ipv6(c->name, "disable_ipv6", 0);
     if (r < 0)
         return err_sys(e, r, "cannot turn on IPv6 for the bridge %s", c->name);
+    /* The bridge has its carrier with the first container. Until its link-local address had passed
+     * the detection of duplicates, a second or two, nobody would be found behind it. */
+    r = fresh ? set_ipv6(c->name, "accept_dad", 0) : 0;
+    if (r < 0)
+        return err_sys(e, r, "cannot turn off duplicate detection for the bridge %s", c->name);
     /* A container must not be able to make itself the host's router. */
     r = set_ipv6(c->name, "accept_ra", 0);
     if (r < 0)

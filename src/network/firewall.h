@@ -19,6 +19,9 @@
 #include "network/addr.h"
 
 struct firewall;
+/* Changes nothing yet. The first commit (a call without begin is one) writes the table anew, in the
+ * place of what an earlier daemon left: until then that works on, so what is adopted belongs into
+ * one batch with the networks. */
 int firewall_open(const char *table, struct firewall **ret);
 /* Leaves the table as it is, for the containers that run on. */
 void firewall_close(struct firewall *f);
@@ -26,7 +29,8 @@ void firewall_close(struct firewall *f);
 void firewall_withdraw(struct firewall *f);
 
 /* Changes between begin and commit go to the kernel as one batch; without begin each call is one.
- * On failure nothing has changed, neither there nor here. */
+ * On failure of the commit nothing has changed, neither there nor here; between begin and commit
+ * calls fail for arguments only (-EINVAL). */
 void firewall_begin(struct firewall *f);
 int firewall_commit(struct firewall *f);
 
@@ -74,8 +78,10 @@ int firewall_links_put(struct firewall *f, const struct fw_link *l, size_t n);
 int firewall_links_del(struct firewall *f, const struct fw_link *l, size_t n);
 
 /* ---- spoofing -------------------------------------------------------------------------------- */
-/* A bridge port may send with these addresses only (ARP, IPv4, IPv6 and MAC), in a table of the
- * bridge family with the same name. */
+/* A bridge port may send with these addresses only (ARP, IPv4, IPv6 and MAC, and IPv6's link-local
+ * ones), in a table of the bridge family with the same name. A port on a network without icc needs
+ * its guard for that, too: the network is known by the addresses. May be put before there is an
+ * interface of that name. Without nf_tables for bridges in the kernel it has no effect. */
 struct fw_guard {
     char host_if[IFNAMSIZ];
     unsigned char mac[6];

@@ -121,6 +121,8 @@ static void test_make(void **state) {
     assert_true(addresses("br0", AF_INET6) >= 1);
     expect_sysctl("/proc/sys/net/ipv6/conf/br0/disable_ipv6", "0\n");
     expect_sysctl("/proc/sys/net/ipv6/conf/br0/accept_ra", "0\n");
+    make(&(struct bridge_config){.name = "br1", .ipv6 = true});
+    expect_sysctl("/proc/sys/net/ipv6/conf/br1/accept_dad", "0\n");
     request("br0", SIOCGIFMTU, &after);
     assert_int_equal(after.ifr_mtu, 1400);
 }
