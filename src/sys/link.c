@@ -49,7 +49,7 @@ int link_is_bridge(const char *name) {
 static void put_namespace(struct nl_msg *m, pid_t pid, int ns) {
     if (pid)
         nl_put_u32(m, IFLA_NET_NS_PID, (uint32_t)pid);
-    else
+    else if (ns > 0)
         nl_put_u32(m, IFLA_NET_NS_FD, (uint32_t)ns);
 }
 

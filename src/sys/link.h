@@ -12,7 +12,7 @@ struct link_veth {
     const char *name;         /* here; is set up */
     const char *peer_name;    /* in the peer's network namespace, down */
     pid_t peer_pid;           /* whose namespace that is; 0: peer_ns */
-    int peer_ns;              /* the file of a network namespace; looked at without peer_pid */
+    int peer_ns;              /* without peer_pid: the file of a namespace; 0: here */
     unsigned master;          /* index of a bridge, or 0 */
     unsigned mtu;             /* both ends; 0: the kernel's choice */
     const unsigned char *mac; /* of the peer, 6 bytes, or NULL */
