@@ -95,7 +95,7 @@ void netd_free_later(struct netd *n, void *p) {
     list_append(&n->garbage, &g->node);
 }
 
-static void collect(struct netd *n) {
+void netd_collect(struct netd *n) {
     struct garbage *g;
     while ((g = list_first(&n->garbage, struct garbage, node))) {
         list_remove(&g->node);
@@ -127,7 +127,7 @@ static int serve(struct netd *n) {
                 w->ready(n, w, events[i].events);
         }
         run_deadlines(n);
-        collect(n);
+        netd_collect(n);
     }
     return 0;
 }
@@ -156,7 +156,7 @@ int netd_run(const char *socket_path, int daemon_fd) {
     ports_done(n);
     names_done(&n->names);
     watch_close(n, &n->listener);
-    collect(n);
+    netd_collect(n);
     fd_close(n->epoll);
     free(n);
     return r;

@@ -78,5 +78,6 @@ struct netd {
 int netd_run(const char *socket_path, int daemon_fd);
 /* `p` was made by malloc(). */
 void netd_free_later(struct netd *n, void *p);
+void netd_collect(struct netd *n);
 /* Ends the loop when no daemon is connected, and nothing is served. */
 void netd_check_use(struct netd *n);
