@@ -152,6 +152,10 @@ class Netd:
         with open("/proc/%d/smaps_rollup" % self.process.pid, encoding="ascii") as f:
             return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
 
+    def is_sanitized(self):
+        with open("/proc/%d/maps" % self.process.pid, encoding="ascii") as f:
+            return "libasan" in f.read()
+
     def ended(self, seconds=10):
         return self.process.wait(seconds * SLOW)
 
@@ -264,6 +268,8 @@ class Upstream:
         with contextlib.suppress(OSError):
             while True:
                 query, peer = self.udp.recvfrom(65536)
+                if not query: # shut down
+                    return
                 self.seen.append(("udp", peer, query))
                 out = self.answer(query, False)
                 for one in out if isinstance(out, list) else [out] if out else []:
