@@ -83,7 +83,6 @@ void firewall_close(struct firewall *f) {
         map_clear(&f->objects[i], free);
     nft_sock_close(&f->sock);
     fd_close(f->watch);
-    strv_free(f->told);
     free(f->table);
     free(f);
 }
@@ -176,7 +175,14 @@ static int write_first(struct firewall *f) {
         return r;
     f->no_bridge = true;
     if (write_whole(f) < 0) {
+        const char *missing = fw_missing(f);
+
         f->no_bridge = false;
+        if (missing) {
+            log_error("this kernel's nf_tables lacks something that networks need", "part",
+                      missing);
+            return -EOPNOTSUPP;
+        }
         return r; /* that was not it */
     }
     log_warn("this kernel has no nf_tables for bridges (CONFIG_NF_TABLES_BRIDGE): containers of "

@@ -72,12 +72,13 @@ struct firewall {
     bool written;      /* the table in the kernel is ours, of this life */
     bool no_bridge;    /* this kernel has no nf_tables of family bridge */
     bool br_netfilter; /* bridged packets pass the tables of family inet as well */
-    char **told;       /* foreign chains that were logged */
 };
 
 /* The elements of one object, at the end of `out`. */
 void fw_elements(const struct firewall *f, enum fw_kind kind, const void *object, bool add,
                  struct fw_elems *out);
+/* What this kernel lacks of what the ruleset needs, for a message; NULL: nothing. */
+const char *fw_missing(struct firewall *f);
 /* The tables without elements. */
 void fw_put_inet(struct nft_batch *b);
 void fw_put_bridge(struct nft_batch *b);

@@ -43,7 +43,7 @@ void ns_address(int ns, const char *name, const char *address);
 
 /* How long a connection or a datagram is waited for. */
 extern int ns_wait_ms;
-#define NS_SHORT_MS   250 /* for what must not arrive */
+#define NS_SHORT_MS   150 /* for what must not arrive */
 #define NS_PATIENT_MS 5000
 
 /* Listens in `ns`; proto IPPROTO_TCP or IPPROTO_UDP. */
