@@ -261,9 +261,9 @@ static int dispatch(struct cli *cli, const struct command_entry *table,
 
     if (argc == 0 || str_eq(argv[0], "--help") || str_eq(argv[0], "-h")) {
         if (group)
-            help_group(cli, path, group);
+            help_group(path, group, argc > 0 ? stdout : stderr);
         else
-            help_root(cli);
+            help_root(cli, argc > 0 ? stdout : stderr);
         return finish(0, NULL);
     }
     if (group && argv[0][0] == '-') {
@@ -310,7 +310,7 @@ static int root_main(struct cli *cli, int argc, char **argv, struct flags *root)
         return EXIT_USAGE;
     }
     if (r == 1) {
-        help_root(cli);
+        help_root(cli, argc > 0 ? stdout : stderr);
         return finish(0, &e);
     }
     if (flag_bool(root, "version")) {

@@ -10,6 +10,7 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "cli/client.h"
@@ -53,7 +54,8 @@ struct command {
     /* Prints what the command prints. Returns the exit status, or -errno with the text for stderr
      * in e (exit status 1). */
     int (*run)(struct cli *cli, const struct args *a, struct err *e);
-    /* What operands name, for completion: "container", "image", "volume", "network" or NULL. */
+    /* What operands name, for completion: "container", "image", "volume", "network" or NULL; of
+     * several words each is for one operand, in order. */
     const char *completes;
 };
 
@@ -79,8 +81,8 @@ int cli_main(int argc, char **argv);
 
 /* "Usage:", description, aliases and options of one command. */
 void help_command(const struct cli *cli, const struct args *a);
-void help_group(const struct cli *cli, const char *path, const struct command_group *group);
-void help_root(const struct cli *cli);
+void help_group(const char *path, const struct command_group *group, FILE *to);
+void help_root(const struct cli *cli, FILE *to);
 void help_usage_line(const struct args *a, struct buf *out);
 /* Columns of the terminal on stdout, 80 when there is none. */
 unsigned terminal_width(void);
@@ -99,6 +101,11 @@ int each_operand(struct cli *cli, const struct args *a, const char *method, cons
  */
 int each_operand_forced(struct cli *cli, const struct args *a, const char *method,
                         const char *prefix, const char *suffix, const char *query, struct err *e);
+/* The same, and an operand that is not there is as good as gone. */
+int each_operand_present(struct cli *cli, const struct args *a, const char *method,
+                         const char *prefix, const char *suffix, const char *query, struct err *e);
+/* The order in which people count: numbers in texts by their values. As strcmp(). */
+int natural_compare(const char *a, const char *b);
 /* -f name=value flags as the API's JSON: {"name":{"value":true}}; NULL when there are none. Owned.
  */
 char *filters_json(char *const *filters);

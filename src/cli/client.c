@@ -578,7 +578,9 @@ static enum err_class class_of(int status) {
 int exchange_check(struct exchange *x, struct err *e) {
     auto_json *answer = NULL;
     auto_buf body = BUF_INIT;
+    auto_free char *trimmed = NULL;
     const char *text;
+    char *end;
     struct json_object *message = NULL;
     int r;
 
@@ -587,11 +589,13 @@ int exchange_check(struct exchange *x, struct err *e) {
     r = exchange_read_all(x, &body, e);
     if (r < 0)
         return r;
-    while (body.len > 0 && strchr("\r\n ", body.data[body.len - 1]))
-        body.data[--body.len] = '\0';
     if (client_parse_json(buf_str(&body), body.len, &answer, NULL) == 0)
         json_object_object_get_ex(answer, "message", &message);
-    text = message ? json_object_get_string(message) : buf_str(&body);
+    trimmed = xstrdup(message ? json_object_get_string(message) : buf_str(&body));
+    end = trimmed + strlen(trimmed);
+    while (end > trimmed && strchr(" \t\r\n", end[-1]))
+        *--end = '\0';
+    text = trimmed + strspn(trimmed, " \t\r\n");
     if (!*text)
         return err_set(e, class_of(x->status),
                        "Error response from daemon: request returned %d for API route and version "

@@ -17,6 +17,7 @@ static int cmd_create(struct cli *cli, const struct args *a, struct err *e) {
 
     if (r < 0 && c.bad_flags) {
         (void)create_failed(cli, a, e);
+        err_done(e); /* told */
         return EXIT_USAGE;
     }
     if (r < 0)

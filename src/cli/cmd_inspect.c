@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inspect, container inspect, image inspect, volume inspect. */
+/* inspect, container inspect, image inspect, network inspect, volume inspect. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -22,6 +22,11 @@ static const struct flag container_inspect_flags[] = {
     {.name = "size", .shorthand = 's', .type = FLAG_BOOL, .usage = "Display total file sizes"},
     {.name = NULL},
 };
+static const struct flag network_inspect_flags[] = {
+    {.name = "format", .shorthand = 'f', .type = FLAG_STRING, .usage = FORMAT_USAGE_INSPECT},
+    {.name = "verbose", .shorthand = 'v', .type = FLAG_BOOL, .usage = "Verbose output for diagnostics"},
+    {.name = NULL},
+};
 static const struct flag plain_inspect_flags[] = {
     {.name = "format", .shorthand = 'f', .type = FLAG_STRING, .usage = FORMAT_USAGE_INSPECT},
     {.name = NULL},
@@ -29,11 +34,11 @@ static const struct flag plain_inspect_flags[] = {
 /* clang-format on */
 
 static const struct {
-    const char *type, *prefix, *suffix;
+    const char *type, *prefix, *suffix, *more;
 } kinds[] = {
-    {"container", "/containers/", "/json"},
+    {"container", "/containers/", "/json", "size=1"},
     {"image", "/images/", "/json"},
-    {"network", "/networks/", ""},
+    {"network", "/networks/", "", "verbose=true"},
     {"volume", "/volumes/", ""},
     {"service", "/services/", ""},
     {"task", "/tasks/", ""},
@@ -44,7 +49,7 @@ static const struct {
 };
 
 /* The raw text of one object. Without a type, the kinds are tried in order. */
-static int fetch(struct cli *cli, const char *type, const char *name, bool size, struct buf *body,
+static int fetch(struct cli *cli, const char *type, const char *name, bool more, struct buf *body,
                  struct err *e) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         auto_free char *path = path_join(kinds[i].prefix, name, kinds[i].suffix);
@@ -54,8 +59,8 @@ static int fetch(struct cli *cli, const char *type, const char *name, bool size,
 
         if (*type && !str_eq(type, kinds[i].type))
             continue;
-        if (size && i == 0)
-            request.query = "size=1";
+        if (more && (*type || i == 0))
+            request.query = kinds[i].more;
         r = client_call(&cli->client, &request, body, &why);
         if (r == 0)
             return 0;
@@ -92,7 +97,7 @@ static int render(const struct gotmpl *t, const struct buf *body, struct buf *ou
     return 0;
 }
 
-int inspect_objects(struct cli *cli, const struct args *a, const char *type, bool size,
+int inspect_objects(struct cli *cli, const struct args *a, const char *type, bool more,
                     struct err *e) {
     const char *format = flag_str(&a->flags, "format");
     auto_gotmpl *template = NULL;
@@ -111,7 +116,7 @@ int inspect_objects(struct cli *cli, const struct args *a, const char *type, boo
         auto_buf body = {.max = 1u << 30};
         auto_err why = ERR_INIT;
 
-        r = fetch(cli, type, a->argv[i], size, &body, &why);
+        r = fetch(cli, type, a->argv[i], more, &body, &why);
         if (r == 0 && template)
             r = render(template, &body, &out, &why);
         if (r < 0) {
@@ -168,6 +173,10 @@ static int cmd_image_inspect(struct cli *cli, const struct args *a, struct err *
     return inspect_objects(cli, a, "image", false, e);
 }
 
+static int cmd_network_inspect(struct cli *cli, const struct args *a, struct err *e) {
+    return inspect_objects(cli, a, "network", flag_bool(&a->flags, "verbose"), e);
+}
+
 static int cmd_volume_inspect(struct cli *cli, const struct args *a, struct err *e) {
     return inspect_objects(cli, a, "volume", false, e);
 }
@@ -198,6 +207,15 @@ const struct command command_image_inspect = {
     .max_args = ARGS_ANY,
     .run = cmd_image_inspect,
     .completes = "image",
+};
+const struct command command_network_inspect = {
+    .use = "[OPTIONS] NETWORK [NETWORK...]",
+    .summary = "Display detailed information on one or more networks",
+    .flags = network_inspect_flags,
+    .min_args = 1,
+    .max_args = ARGS_ANY,
+    .run = cmd_network_inspect,
+    .completes = "network",
 };
 const struct command command_volume_inspect = {
     .use = "[OPTIONS] VOLUME [VOLUME...]",

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,12 +9,8 @@
 #include "cli/output.h"
 #include "format/json.h"
 
-/* "80/tcp": by number, then by protocol. */
 static int compare_lines(const void *a, const void *b) {
-    const char *x = *(char *const *)a, *y = *(char *const *)b;
-    long m = strtol(x, NULL, 10), n = strtol(y, NULL, 10);
-
-    return m != n ? (m < n ? -1 : 1) : strcmp(x, y);
+    return natural_compare(*(char *const *)a, *(char *const *)b);
 }
 
 static void put_bindings(char ***lines, const char *prefix, struct json_object *bindings) {
@@ -27,6 +24,19 @@ static void put_bindings(char ***lines, const char *prefix, struct json_object *
     }
 }
 
+/* As Go says it. */
+static int check_port(const char *s, struct err *e) {
+    auto_free char *number = xstrndup(s, strcspn(s, "/"));
+    uint64_t n;
+    int r = str_to_u64(number, &n);
+
+    if (r == 0 && n <= 65535)
+        return 0;
+    return err_set(e, ERR_INVALID,
+                   "Error: invalid port (%s): strconv.ParseUint: parsing \"%s\": %s", number,
+                   number, r == 0 || r == -ERANGE ? "value out of range" : "invalid syntax");
+}
+
 static int cmd_port(struct cli *cli, const struct args *a, struct err *e) {
     auto_free char *path = path_join("/containers/", a->argv[0], "/json"), *key = NULL;
     auto_json *c = NULL;
@@ -37,9 +47,12 @@ static int cmd_port(struct cli *cli, const struct args *a, struct err *e) {
     if (r < 0)
         return r;
     ports = jsn_get(jsn_get(c, "NetworkSettings"), "Ports");
-    if (a->argc > 1) {
+    if (a->argc > 1 && *a->argv[1]) {
         struct json_object *bindings;
 
+        r = check_port(a->argv[1], e);
+        if (r < 0)
+            return r;
         key = xasprintf("%s%s", a->argv[1], strchr(a->argv[1], '/') ? "" : "/tcp");
         bindings = jsn_get(ports, key);
         if (!bindings || json_object_array_length(bindings) == 0)

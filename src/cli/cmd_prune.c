@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* container prune, image prune, volume prune, system prune. */
+/* container prune, image prune, network prune, volume prune, system prune. */
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +19,11 @@ static const struct flag container_flags[] = {
 };
 static const struct flag image_flags[] = {
     {.name = "all", .shorthand = 'a', .type = FLAG_BOOL, .usage = "Remove all unused images, not just dangling ones"},
+    PRUNE_FILTER("until=<timestamp>"),
+    FORCE_FLAG,
+    {.name = NULL},
+};
+static const struct flag network_flags[] = {
     PRUNE_FILTER("until=<timestamp>"),
     FORCE_FLAG,
     {.name = NULL},
@@ -126,6 +131,16 @@ static int cmd_image_prune(struct cli *cli, const struct args *a, struct err *e)
     return prune_one(cli, a, &images, "This will remove all dangling images.", "dangling=true", e);
 }
 
+static int cmd_network_prune(struct cli *cli, const struct args *a, struct err *e) {
+    int64_t space = 0; /* networks take none */
+
+    if (!flag_bool(&a->flags, "force") &&
+        !confirm("WARNING! This will remove all custom networks not used by at least one "
+                 "container.\nAre you sure you want to continue?"))
+        return 0;
+    return prune(cli, &networks, flag_list(&a->flags, "filter"), NULL, &space, e);
+}
+
 static int cmd_volume_prune(struct cli *cli, const struct args *a, struct err *e) {
     if (flag_bool(&a->flags, "all"))
         return prune_one(cli, a, &volumes,
@@ -202,6 +217,12 @@ const struct command command_image_prune = {
     .summary = "Remove unused images",
     .flags = image_flags,
     .run = cmd_image_prune,
+};
+const struct command command_network_prune = {
+    .use = "[OPTIONS]",
+    .summary = "Remove all unused networks",
+    .flags = network_flags,
+    .run = cmd_network_prune,
 };
 const struct command command_volume_prune = {
     .use = "[OPTIONS]",

@@ -57,6 +57,7 @@ static const struct list_format ps_format = {
     .table = PS_TABLE,
     .quiet = "{{.ID}}",
     .type_name = "*formatter.ContainerContext",
+    .failure = "failed to execute template",
     .method = ps_method,
 };
 static const struct list_format ps_size_format = {
@@ -64,6 +65,7 @@ static const struct list_format ps_size_format = {
     .table = PS_TABLE "\t{{.Size}}",
     .quiet = "{{.ID}}",
     .type_name = "*formatter.ContainerContext",
+    .failure = "failed to execute template",
     .method = ps_method,
 };
 

@@ -69,8 +69,8 @@ static struct json_object *volume_row(struct json_object *v) {
 }
 
 static int compare_names(const void *a, const void *b) {
-    return strcmp(str_or_empty(jsn_str(*(struct json_object *const *)a, "Name")),
-                  str_or_empty(jsn_str(*(struct json_object *const *)b, "Name")));
+    return natural_compare(str_or_empty(jsn_str(*(struct json_object *const *)a, "Name")),
+                           str_or_empty(jsn_str(*(struct json_object *const *)b, "Name")));
 }
 
 static int cmd_volume_ls(struct cli *cli, const struct args *a, struct err *e) {

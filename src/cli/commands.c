@@ -50,6 +50,19 @@ static const struct command_entry image_commands[] = {
     {.name = NULL},
 };
 
+static const struct command_entry network_commands[] = {
+    {.name = "connect", .cmd = &command_network_connect},
+    {.name = "create", .cmd = &command_network_create},
+    {.name = "disconnect", .cmd = &command_network_disconnect},
+    {.name = "inspect", .cmd = &command_network_inspect},
+    {.name = "list", .cmd = &command_network_ls, .hidden = true},
+    {.name = "ls", .cmd = &command_network_ls},
+    {.name = "prune", .cmd = &command_network_prune},
+    {.name = "remove", .cmd = &command_network_rm, .hidden = true},
+    {.name = "rm", .cmd = &command_network_rm},
+    {.name = NULL},
+};
+
 static const struct command_entry system_commands[] = {
     {.name = "df", .cmd = &command_system_df},
     {.name = "events", .cmd = &command_events},
@@ -72,6 +85,7 @@ static const struct command_entry volume_commands[] = {
 static const struct command_group container_group = {"container", "Manage containers",
                                                      container_commands};
 static const struct command_group image_group = {"image", "Manage images", image_commands};
+static const struct command_group network_group = {"network", "Manage networks", network_commands};
 static const struct command_group system_group = {"system", "Manage the engine", system_commands};
 static const struct command_group volume_group = {"volume", "Manage volumes", volume_commands};
 
@@ -85,6 +99,7 @@ const struct command_entry root_commands[] = {
     {.name = "info", .cmd = &command_info, .common = true},
     {.name = "container", .group = &container_group},
     {.name = "image", .group = &image_group},
+    {.name = "network", .group = &network_group},
     {.name = "system", .group = &system_group},
     {.name = "volume", .group = &volume_group},
     {.name = "attach", .cmd = &command_attach},

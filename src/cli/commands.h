@@ -25,6 +25,8 @@ extern const struct command command_attach, command_commit, command_container_in
     command_container_prune, command_cp, command_create, command_diff, command_events, command_exec,
     command_export, command_history, command_image_inspect, command_image_prune, command_images,
     command_import, command_info, command_inspect, command_kill, command_load, command_logs,
+    command_network_connect, command_network_create, command_network_disconnect,
+    command_network_inspect, command_network_ls, command_network_prune, command_network_rm,
     command_pause, command_port, command_ps, command_pull, command_rename, command_restart,
     command_rm, command_rmi, command_run, command_save, command_start, command_stats, command_stop,
     command_system_df, command_system_prune, command_tag, command_top, command_unpause,

@@ -64,13 +64,34 @@ static void offer_objects(struct cli *cli, const char *path, const char *query, 
     }
 }
 
-static void offer_operands(struct cli *cli, const struct command *c, const char *prefix) {
-    if (str_eq(c->completes, "container"))
+/* What the n-th operand names: the n-th word of `completes`, the last one for all after it. */
+static char *operand_kind(const struct command *c, size_t n) {
+    auto_strv words = str_split(str_or_empty(c->completes), ' ');
+    size_t count = strv_len(words);
+
+    return count ? xstrdup(words[n < count ? n : count - 1]) : NULL;
+}
+
+static void offer_operands(struct cli *cli, const struct command *c, size_t n, const char *prefix) {
+    auto_free char *kind = operand_kind(c, n);
+
+    if (str_eq(kind, "container"))
         offer_objects(cli, "/containers/json", "all=1", NULL, "Names", prefix);
-    else if (str_eq(c->completes, "image"))
+    else if (str_eq(kind, "image"))
         offer_objects(cli, "/images/json", NULL, NULL, "RepoTags", prefix);
-    else if (str_eq(c->completes, "volume"))
+    else if (str_eq(kind, "network"))
+        offer_objects(cli, "/networks", NULL, NULL, "Name", prefix);
+    else if (str_eq(kind, "volume"))
         offer_objects(cli, "/volumes", NULL, "Volumes", "Name", prefix);
+}
+
+/* How many operands stand before the last word. */
+static size_t operands_before(const struct flag *table, int argc, char *const *argv) {
+    size_t n = 0;
+
+    for (int i = 0; i + 1 < argc; i++)
+        n += argv[i][0] != '-' && (i == 0 || !is_value(table, argv[i - 1]));
+    return n;
 }
 
 int complete_words(struct cli *cli, int argc, char *const *argv) {
@@ -110,6 +131,6 @@ int complete_words(struct cli *cli, int argc, char *const *argv) {
     if (*last == '-')
         offer_flags(command->flags, last);
     else
-        offer_operands(cli, command, last);
+        offer_operands(cli, command, operands_before(command->flags, argc - i, argv + i), last);
     return 0;
 }

@@ -223,6 +223,13 @@ static void attachment_done(struct attachment *n) {
     strv_free(n->options);
 }
 
+static int add_option(struct attachment *n, const char *v, struct err *e) {
+    if (!strchr(v, '='))
+        return err_set(e, ERR_INVALID, "invalid key value pair format in driver options");
+    strv_add(&n->options, v);
+    return 0;
+}
+
 static int attachment_parse(const char *spec, struct attachment *n, struct err *e) {
     auto_strv fields = NULL;
 
@@ -236,6 +243,7 @@ static int attachment_parse(const char *spec, struct attachment *n, struct err *
     strv_for_each (field, fields) {
         const char *v = strchr(field, '=');
         auto_free char *key = xstrndup(field, strcspn(field, "="));
+        int r = 0;
 
         str_lower(key);
         if (!v || !*key)
@@ -254,16 +262,15 @@ static int attachment_parse(const char *spec, struct attachment *n, struct err *
         else if (str_eq(key, "link-local-ip"))
             strv_add(&n->link_local, v);
         else if (str_eq(key, "driver-opt"))
-            strv_add(&n->options, v);
+            r = add_option(n, v, e);
         else if (str_eq(key, "gw-priority")) {
             if (str_to_i64(v, &n->priority) < 0)
-                return err_set(e, ERR_INVALID,
-                               "invalid gw-priority (%s): strconv.Atoi: parsing \"%s\": invalid "
-                               "syntax",
-                               v, v);
+                r = err_set(e, ERR_INVALID, "invalid gw-priority (%s): invalid syntax", v);
         } else {
-            return err_set(e, ERR_INVALID, "invalid field key %s", key);
+            r = err_set(e, ERR_INVALID, "invalid field key %s", key);
         }
+        if (r < 0)
+            return r;
     }
     return n->target ? 0 : err_set(e, ERR_INVALID, "network name/id is not specified");
 }
@@ -311,6 +318,8 @@ static int attachment_flags(struct attachment *n, const struct flags *f, struct 
         str_set(&n->ip6, flag_str(f, "ip6"));
     if (flag_changed(f, "mac-address"))
         str_set(&n->mac, flag_str(f, "mac-address"));
+    if (!*n->target)
+        return err_set(e, ERR_INVALID, "no name set for network");
     if (n->aliases && !is_user_defined(n->target))
         return err_set(e, ERR_INVALID,
                        "network-scoped aliases are only supported for user-defined networks");
@@ -379,6 +388,8 @@ int networks_parse(const struct flags *f, struct json_object *endpoints, char **
 
         if (r == 0 && i == 0)
             r = attachment_flags(&n, f, e);
+        if (r == 0 && n.mac && !is_mac(n.mac))
+            r = err_set(e, ERR_INVALID, "%s is not a valid mac address", n.mac);
         if (r < 0)
             return r;
         if (i == 0)

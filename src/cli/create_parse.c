@@ -207,16 +207,19 @@ static bool port_number(const char *s, unsigned *ret) {
     return true;
 }
 
-static bool range_parse(const char *s, struct range *ret) {
+/* 0, -EINVAL, or what is a range but for its order. */
+#define RANGE_BACKWARDS (-ERANGE)
+static int range_parse(const char *s, struct range *ret) {
     const char *dash = strchr(s, '-');
     auto_free char *first = xstrndup(s, dash ? (size_t)(dash - s) : strlen(s));
     struct range r;
 
-    if (!port_number(first, &r.first) || !port_number(dash ? dash + 1 : first, &r.last) ||
-        r.last < r.first)
-        return false;
+    if (!port_number(first, &r.first) || !port_number(dash ? dash + 1 : first, &r.last))
+        return -EINVAL;
+    if (r.last < r.first)
+        return RANGE_BACKWARDS;
     *ret = r;
-    return true;
+    return 0;
 }
 
 static bool is_proto(const char *s) {
@@ -273,10 +276,10 @@ static int publish_one(const char *spec, struct json_object *exposed, struct jso
     }
     if (!str_empty(ip) && !is_ip(ip))
         return err_set(e, ERR_INVALID, "invalid IP address: %s", ip);
-    if (!range_parse(container, &c))
+    if (range_parse(container, &c) < 0)
         return err_set(e, ERR_INVALID, "invalid containerPort: %s", container);
     has_host = !str_empty(host);
-    if (has_host && !range_parse(host, &h))
+    if (has_host && range_parse(host, &h) < 0)
         return err_set(e, ERR_INVALID, "invalid hostPort: %s", host);
     if (has_host && c.last - c.first != h.last - h.first && c.last != c.first)
         return err_set(e, ERR_INVALID,
@@ -305,7 +308,7 @@ static int publish_long(const char *spec, struct json_object *exposed, struct js
                         struct err *e) {
     auto_strv fields = csv_split(spec, e);
     auto_free char *text = NULL;
-    const char *target = NULL, *published = "", *proto = "tcp";
+    const char *target = "", *published = "", *proto = "tcp";
 
     if (!fields)
         return -EINVAL;
@@ -313,19 +316,17 @@ static int publish_long(const char *spec, struct json_object *exposed, struct js
         const char *v = strchr(field, '=');
 
         if (!v)
-            return err_set(e, ERR_INVALID, "invalid field: %s", field);
+            return err_set(e, ERR_INVALID,
+                           "invalid publish opts format (should be name=value but got '%s')",
+                           field);
         v++;
         if (str_starts(field, "target="))
             target = v;
         else if (str_starts(field, "published="))
             published = v;
         else if (str_starts(field, "protocol="))
-            proto = v;
-        else if (!str_starts(field, "mode="))
-            return err_set(e, ERR_INVALID, "invalid field key %.*s", (int)(v - field - 1), field);
+            proto = v; /* docker looks at no other name, "mode" for one */
     }
-    if (!target)
-        return err_set(e, ERR_INVALID, "missing mandatory field \"target\"");
     text = xasprintf("%s:%s/%s", published, target, proto);
     return publish_one(text, exposed, bindings, e);
 }
@@ -349,7 +350,13 @@ int ports_parse(char *const *publish, char *const *exposes, struct json_object *
             return err_set(e, ERR_INVALID, "invalid port format for --expose: %s", spec);
         if (proto)
             *proto++ = '\0';
-        if (!range_parse(text, &c))
+        r = range_parse(text, &c);
+        if (r == RANGE_BACKWARDS)
+            return err_set(e, ERR_INVALID,
+                           "invalid range format for --expose: %s, error: invalid range specified "
+                           "for port: %s",
+                           text, text);
+        if (r < 0)
             return err_set(e, ERR_INVALID,
                            "invalid range format for --expose: %s, error: strconv.ParseUint: "
                            "parsing \"%s\": invalid syntax",

@@ -75,17 +75,16 @@ static void put_entries(const struct command_entry *table, enum section section,
                    shown[i]->group ? shown[i]->group->summary : shown[i]->cmd->summary);
 }
 
-void help_group(const struct cli *cli, const char *path, const struct command_group *group) {
+void help_group(const char *path, const struct command_group *group, FILE *to) {
     auto_buf out = BUF_INIT;
 
-    (void)cli;
     buf_printf(&out, "Usage:  %s COMMAND\n\n%s\n", path, group->summary);
     put_entries(group->entries, SECTION_ALL, "Commands", &out);
     buf_printf(&out, "\nRun '%s COMMAND --help' for more information on a command.\n", path);
-    (void)fputs(buf_str(&out), stdout); /* finish() looks at the stream's state */
+    (void)fputs(buf_str(&out), to); /* finish() looks at the stream's state */
 }
 
-void help_root(const struct cli *cli) {
+void help_root(const struct cli *cli, FILE *to) {
     auto_buf out = BUF_INIT;
 
     buf_printf(&out, "Usage:  %s [OPTIONS] COMMAND\n\nA self-sufficient runtime for containers\n",
@@ -96,5 +95,5 @@ void help_root(const struct cli *cli) {
     buf_puts(&out, "\nGlobal Options:\n");
     flags_usage(root_flags, terminal_width() - 1, &out);
     buf_printf(&out, "\nRun '%s COMMAND --help' for more information on a command.\n", cli->prog);
-    (void)fputs(buf_str(&out), stdout); /* finish() looks at the stream's state */
+    (void)fputs(buf_str(&out), to); /* finish() looks at the stream's state */
 }

@@ -4,6 +4,6 @@
 #include "cli/cli.h"
 
 /* Prints the objects that the operands name: indented JSON, or the template of --format. type "":
- * any. */
-int inspect_objects(struct cli *cli, const struct args *a, const char *type, bool size,
+ * any. more: sizes of a container, diagnostics of a network. */
+int inspect_objects(struct cli *cli, const struct args *a, const char *type, bool more,
                     struct err *e);

@@ -175,7 +175,7 @@ int list_row(struct list_output *l, struct json_object *row, struct err *e) {
     }
     r = gotmpl_exec(l->template, row, &o, &l->text, e);
     if (r < 0) {
-        err_wrap(e, "failed to execute template");
+        err_wrap(e, "%s", l->format->failure ? l->format->failure : "template parsing error");
         return r;
     }
     buf_putc(&l->text, '\n');

@@ -32,6 +32,7 @@ struct list_format {
     const char *quiet;            /* template of -q */
     const char *type_name;        /* Go's, for messages */
     char *(*method)(struct json_object *extra, const char *name, const char *arg);
+    const char *failure; /* before what is wrong with a row; NULL: "template parsing error" */
 };
 struct list_output {
     const struct list_format *format;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Helpers that several commands use. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +25,15 @@ void err_append(struct err *e, const struct err *more) {
     *e = (struct err){.class = more->class, .errnum = more->errnum, .msg = text};
 }
 
+/* What an operand that is not there is. */
+enum missing {
+    MISSING_FAILS,
+    MISSING_IS_TOLD,
+    MISSING_IS_FINE,
+};
+
 static int each(struct cli *cli, const struct args *a, const char *method, const char *prefix,
-                const char *suffix, const char *query, bool missing_ok, struct err *e) {
+                const char *suffix, const char *query, enum missing missing, struct err *e) {
     int result = 0;
 
     for (int base = 0; base < a->argc; base += PARALLEL_MAX) {
@@ -50,8 +58,9 @@ static int each(struct cli *cli, const struct args *a, const char *method, const
                 r[i] = exchange_check(&x[i], &failed[i]);
             if (r[i] == 0) {
                 printf("%s\n", a->argv[base + i]);
-            } else if (missing_ok && failed[i].class == ERR_NOT_FOUND) {
-                fprintf(stderr, "%s\n", err_msg(&failed[i]));
+            } else if (missing != MISSING_FAILS && failed[i].class == ERR_NOT_FOUND) {
+                if (missing == MISSING_IS_TOLD)
+                    fprintf(stderr, "%s\n", err_msg(&failed[i]));
             } else {
                 err_append(e, &failed[i]);
                 result = r[i];
@@ -66,18 +75,64 @@ static int each(struct cli *cli, const struct args *a, const char *method, const
 
 int each_operand(struct cli *cli, const struct args *a, const char *method, const char *prefix,
                  const char *suffix, const char *query, struct err *e) {
-    return each(cli, a, method, prefix, suffix, query, false, e);
+    return each(cli, a, method, prefix, suffix, query, MISSING_FAILS, e);
 }
 
 int each_operand_forced(struct cli *cli, const struct args *a, const char *method,
                         const char *prefix, const char *suffix, const char *query, struct err *e) {
-    return each(cli, a, method, prefix, suffix, query, true, e);
+    return each(cli, a, method, prefix, suffix, query, MISSING_IS_TOLD, e);
+}
+
+int each_operand_present(struct cli *cli, const struct args *a, const char *method,
+                         const char *prefix, const char *suffix, const char *query, struct err *e) {
+    return each(cli, a, method, prefix, suffix, query, MISSING_IS_FINE, e);
 }
 
 int filter_check(const char *value, struct err *e) {
     if (!*value || strchr(value, '='))
         return 0;
     return err_set(e, ERR_INVALID, "bad format of filter (expected name=value)");
+}
+
+/* Skips zeros and then digits; the number without them is *from to the return value. */
+static const char *skip_number(const char *s, const char **from) {
+    while (*s == '0')
+        s++;
+    *from = s;
+    while (isdigit((unsigned char)*s))
+        s++;
+    return s;
+}
+
+int natural_compare(const char *a, const char *b) {
+    while (*a && *b) {
+        bool digit = isdigit((unsigned char)*a);
+        const char *x, *y, *start_a = a, *start_b = b;
+        long n, m;
+        int r;
+
+        if (digit != (isdigit((unsigned char)*b) != 0))
+            return digit ? -1 : 1;
+        if (!digit) {
+            if (*a != *b)
+                return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+            a++;
+            b++;
+            continue;
+        }
+        a = skip_number(a, &x);
+        b = skip_number(b, &y);
+        n = a - x;
+        m = b - y;
+        if (n != m)
+            return n < m ? -1 : 1;
+        r = strncmp(x, y, (size_t)n);
+        if (r != 0)
+            return r;
+        if (x - start_a != y - start_b)
+            return x - start_a < y - start_b ? -1 : 1;
+    }
+    return (*a != '\0') - (*b != '\0');
 }
 
 static int compare_text(const void *a, const void *b) {

@@ -47,7 +47,7 @@ def test_commands_of_the_client():
     assert dict(re.findall(r"^\.B (\S+)\n(.*)\.$", section, re.M)) == commands(usage("fence"))
 
 
-@pytest.mark.parametrize("group", ["container", "image", "system", "volume"])
+@pytest.mark.parametrize("group", ["container", "image", "network", "system", "volume"])
 def test_groups_of_the_client(group):
     named = re.search(r"^\.B %s\n(.*)$" % group, manual("fence.1"), re.M).group(1)
     assert named.split(", ") == list(commands(usage("fence", group)))

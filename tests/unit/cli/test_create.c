@@ -62,6 +62,8 @@ static void bad_ports(void **state) {
         {"1.2.3:80:80", "invalid IP address: 1.2.3"},
         {"1-3:1-2", "invalid ranges specified for container and host Ports: 1-2 and 1-3"},
         {"x:80", "invalid hostPort: x"},
+        {"published=80", "no port specified: 80:/tcp<empty>"},
+        {"target=80,mode", "invalid publish opts format (should be name=value but got 'mode')"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

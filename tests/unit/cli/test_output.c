@@ -70,7 +70,7 @@ static void lists(void **state) {
         {"{{json .}}", false, "{\"A\":\"a\",\"B\":\"\\u003cb\\u003e\"}\n"},
         {"{{.A}}\\n{{.B}}", false, "a\n<b>\n"},
         {"{{.C}}", false,
-         "failed to execute template: template: :1:2: executing \"\" at <.C>: can't evaluate field "
+         "template parsing error: template: :1:2: executing \"\" at <.C>: can't evaluate field "
          "C in type *formatter.x"},
         {"{{.A", false, "failed to parse template: template: :1: unclosed action"},
     };
@@ -110,10 +110,28 @@ static void filters(void **state) {
     assert_true(filter_check("a", NULL) < 0);
 }
 
+static void numbers_in_names_count(void **state) {
+    static const char *const sorted[] = {"",   "1",   "01",  "2",   "10", "a",
+                                         "a1", "a01", "a2b", "a10", "b"};
+    const size_t n = sizeof sorted / sizeof *sorted;
+
+    (void)state;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < n; k++) {
+            int r = natural_compare(sorted[i], sorted[k]);
+
+            assert_int_equal((r > 0) - (r < 0), (i > k) - (i < k));
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tables), cmocka_unit_test(indented_json), cmocka_unit_test(lists),
-        cmocka_unit_test(texts),  cmocka_unit_test(filters),
+        cmocka_unit_test(numbers_in_names_count),
+        cmocka_unit_test(tables),
+        cmocka_unit_test(indented_json),
+        cmocka_unit_test(lists),
+        cmocka_unit_test(texts),
+        cmocka_unit_test(filters),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
