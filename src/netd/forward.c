@@ -74,9 +74,10 @@ static void finish(struct forward *f, uint8_t *reply, size_t n) {
         n = dns_answer_end(&a);
         reply = room;
     }
-    auto_free uint8_t *own = take_ptr(f->reply); /* perhaps where it lies */
+    uint8_t *own = take_ptr(f->reply); /* perhaps where it lies */
     forward_free(f);
     dns_server_reply(s, &peer, reply, n);
+    free(own);
 }
 
 static void give_up(struct forward *f) {

@@ -19,9 +19,9 @@
 #include "sys/clone.h"
 #include "wire/dns.h"
 
-#define RESOLVER   0x7f00000bu /* 127.0.0.11 */
-#define TCP_QUEUE  64
-#define PORT_TRIES 8
+#define RESOLVER  0x7f00000bu /* 127.0.0.11 */
+#define TCP_QUEUE 64
+#define UDP_ROOM  (1 << 20)
 
 /* ---- in the namespace ------------------------------------------------------------------------ */
 /* Filled by a process that enters the namespace beside us: it has our memory and descriptors. */
@@ -59,9 +59,11 @@ static int bound_port(int fd, uint16_t *ret) {
 static int open_pair(struct inside *in, uint16_t port) {
     auto_fd udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     auto_fd tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    const int on = 1;
+    const int on = 1, room = UDP_ROOM;
     if (udp < 0 || tcp < 0)
         return -errno;
+    /* For what arrives while others have the processor; less is no error. */
+    (void)setsockopt(udp, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
     /* A resolver that was here a moment ago may have left connections behind. */
     if (setsockopt(tcp, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
         return -errno;
