@@ -18,8 +18,14 @@
 #include "base/io.h"
 #include "base/map.h"
 
+/* Of the kernel's nf_internals.h; Linux has them in its API as numbers only. */
+#define CTA_FILTER_F_CTA_IP_SRC    (1u << 0)
+#define CTA_FILTER_F_CTA_PROTO_NUM (1u << 3)
+
 #define COUNT    "/proc/sys/net/netfilter/nf_conntrack_count"
-#define KEY_TEXT 96
+#define KEY_TEXT 128
+/* More different addresses than that: the kernel is not asked for each. */
+#define QUESTIONS_MAX 4
 
 struct tuple {
     struct ip from, to;
@@ -28,7 +34,7 @@ struct tuple {
 };
 
 struct walk {
-    struct map wanted; /* key of a match -> struct ct_match */
+    struct map wanted; /* keys of matches */
     struct buf deletes;
     uint32_t seq;
 };
@@ -78,29 +84,26 @@ static void parse_tuple(const struct nlattr *nest, struct tuple *t) {
 }
 
 /* ---- choosing -------------------------------------------------------------------------------- */
-static const char *key_of(uint8_t proto, uint16_t host_port, const struct ip *to, uint16_t to_port,
-                          char out[static KEY_TEXT]) {
-    char text[IP_TEXT_MAX];
+static const char *key_of(uint8_t proto, const struct ip *host, uint16_t host_port,
+                          const struct ip *to, uint16_t to_port, char out[static KEY_TEXT]) {
+    char at[IP_TEXT_MAX], text[IP_TEXT_MAX];
 
-    (void)snprintf(out, KEY_TEXT, "%d %d %s %d", proto, host_port, ip_text(to, text),
-                   to_port); /* fits */
+    (void)snprintf(out, KEY_TEXT, "%d %s %d %s %d", proto, ip_text(host, at), host_port,
+                   ip_text(to, text), to_port); /* fits */
     return out;
 }
 
 static bool is_wanted(const struct walk *w, const struct tuple *orig, const struct tuple *reply,
                       uint32_t status) {
-    const struct ip none = {0};
-    const struct ct_match *m;
+    const struct ip none = {0}, any = {.family = orig->to.family};
+    bool translated = status & IPS_DST_NAT;
+    /* The source of the answers is where a flow was translated to. */
+    const struct ip *to = translated ? &reply->from : &none;
+    uint16_t to_port = translated ? reply->from_port : 0;
     char key[KEY_TEXT];
 
-    /* The source of the answers is where a flow was translated to. */
-    if (status & IPS_DST_NAT)
-        m = map_get(&w->wanted,
-                    key_of(orig->proto, orig->to_port, &reply->from, reply->from_port, key));
-    else
-        m = map_get(&w->wanted, key_of(orig->proto, orig->to_port, &none, 0, key));
-    return m && m->host.family == orig->to.family &&
-           (ip_is_any(&m->host) || ip_equal(&m->host, &orig->to));
+    return map_get(&w->wanted, key_of(orig->proto, &orig->to, orig->to_port, to, to_port, key)) ||
+           map_get(&w->wanted, key_of(orig->proto, &any, orig->to_port, to, to_port, key));
 }
 
 static void add_delete(struct walk *w, uint8_t family, const struct nlattr *const *keep, size_t n) {
@@ -157,7 +160,36 @@ static int on_entry(const struct nlmsghdr *h, void *arg) {
 }
 
 /* ---- exchange -------------------------------------------------------------------------------- */
-static int dump(struct mnl_socket *s, int family, struct walk *w) {
+/* What the kernel is asked for. It then copies only that out of its table (5.8; an older one copies
+ * everything, and all that comes is looked at in any case). */
+struct question {
+    int family;
+    struct ip to;  /* translated to this address, or family 0 and ... */
+    uint8_t proto; /* ... of this protocol; 0: everything */
+};
+
+static void put_filter(struct nlmsghdr *h, const struct question *q) {
+    bool reply = ip_is_set(&q->to);
+    uint32_t flags = reply ? CTA_FILTER_F_CTA_IP_SRC : CTA_FILTER_F_CTA_PROTO_NUM;
+    struct nlattr *tuple, *nest;
+
+    if (!reply && q->proto == 0)
+        return;
+    tuple = mnl_attr_nest_start(h, reply ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG);
+    nest = mnl_attr_nest_start(h, reply ? CTA_TUPLE_IP : CTA_TUPLE_PROTO);
+    if (reply)
+        mnl_attr_put(h, q->family == AF_INET ? CTA_IP_V4_SRC : CTA_IP_V6_SRC,
+                     (size_t)ip_bits(&q->to) / 8, q->to.b);
+    else
+        mnl_attr_put_u8(h, CTA_PROTO_NUM, q->proto);
+    mnl_attr_nest_end(h, nest);
+    mnl_attr_nest_end(h, tuple);
+    nest = mnl_attr_nest_start(h, CTA_FILTER);
+    mnl_attr_put_u32(h, reply ? CTA_FILTER_REPLY_FLAGS : CTA_FILTER_ORIG_FLAGS, flags);
+    mnl_attr_nest_end(h, nest);
+}
+
+static int ask(struct mnl_socket *s, const struct question *q, struct walk *w) {
     char room[65536];
     struct nlmsghdr *h = mnl_nlmsg_put_header(room);
     struct nfgenmsg *g;
@@ -168,8 +200,9 @@ static int dump(struct mnl_socket *s, int family, struct walk *w) {
     h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     h->nlmsg_seq = seq;
     g = mnl_nlmsg_put_extra_header(h, sizeof *g);
-    g->nfgen_family = (uint8_t)family;
+    g->nfgen_family = (uint8_t)q->family;
     g->version = NFNETLINK_V0;
+    put_filter(h, q);
     if (mnl_socket_sendto(s, h, h->nlmsg_len) < 0)
         return -errno;
     do {
@@ -182,11 +215,29 @@ static int dump(struct mnl_socket *s, int family, struct walk *w) {
     return r < 0 ? -errno : 0;
 }
 
-static bool has_family(const struct ct_match *m, size_t n, int family) {
-    for (size_t i = 0; i < n; i++)
-        if (m[i].host.family == family)
-            return true;
-    return false;
+/* A walk of the table takes a millisecond or two, and each entry that is copied out of it counts: a
+ * question for each address, as long as they are few. The number of questions. */
+static size_t plan(const struct ct_match *m, size_t n, int family,
+                   struct question out[static QUESTIONS_MAX]) {
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct question q = {family, m[i].to, ip_is_set(&m[i].to) ? 0 : m[i].proto};
+        bool have = false;
+
+        if (m[i].host.family != family)
+            continue;
+        for (size_t k = 0; k < count; k++)
+            have = have || (ip_equal(&out[k].to, &q.to) && out[k].proto == q.proto);
+        if (have)
+            continue;
+        if (count == QUESTIONS_MAX) {
+            out[0] = (struct question){.family = family};
+            return 1;
+        }
+        out[count++] = q;
+    }
+    return count;
 }
 
 /* Entries that have ended meanwhile are errors that nobody reads: the socket is closed. */
@@ -233,12 +284,16 @@ int conntrack_forget(const struct ct_match *m, size_t n) {
     if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0)
         r = -errno;
     for (size_t i = 0; i < n; i++)
-        (void)map_put(&w.wanted, key_of(m[i].proto, m[i].host_port, &m[i].to, m[i].to_port, key),
-                      (void *)(uintptr_t)&m[i]);
-    if (r == 0 && has_family(m, n, AF_INET))
-        r = dump(s, AF_INET, &w);
-    if (r == 0 && has_family(m, n, AF_INET6))
-        r = dump(s, AF_INET6, &w);
+        (void)map_put(&w.wanted,
+                      key_of(m[i].proto, &m[i].host, m[i].host_port, &m[i].to, m[i].to_port, key),
+                      &w); /* a set: the value does not matter */
+    for (int i = 0; i < 2; i++) {
+        struct question q[QUESTIONS_MAX];
+        size_t count = plan(m, n, i == 0 ? AF_INET : AF_INET6, q);
+
+        for (size_t k = 0; k < count && r == 0; k++)
+            r = ask(s, &q[k], &w);
+    }
     if (r == 0)
         r = send_deletes(s, &w);
     (void)mnl_socket_close(s);

@@ -18,7 +18,6 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "network/conntrack.h"
 #include "network/firewall_internal.h"
 
 #define WATCH_ROOM  (32 << 20) /* notifications: 100,000 elements of our own, too */
@@ -51,6 +50,7 @@ int firewall_open(const char *table, struct firewall **ret) {
     int r;
 
     f->watch = -1;
+    f->cutter = cutter_new();
     f->table = xstrdup(table);
     r = nft_sock_open(&f->sock);
     if (r == 0)
@@ -79,6 +79,7 @@ void firewall_close(struct firewall *f) {
     if (!f)
         return;
     drop_ops(f);
+    cutter_free(f->cutter);
     for (int i = 0; i < FW_KIND_MAX_; i++)
         map_clear(&f->objects[i], free);
     nft_sock_close(&f->sock);
@@ -249,7 +250,7 @@ static bool needs_whole(const struct firewall *f) {
 }
 
 /* ---- connections ----------------------------------------------------------------------------- */
-static void forget_flows(const struct firewall *f) {
+static void forget_flows(struct firewall *f) {
     struct ct_match *m = xcalloc(2 * f->op_count + 1, sizeof *m);
     size_t n = 0;
 
@@ -266,13 +267,18 @@ static void forget_flows(const struct firewall *f) {
         if (b && b->proto == IPPROTO_UDP)
             m[n++] = (struct ct_match){b->proto, b->host, b->host_port, {0}, 0};
     }
-    if (n > 0) {
-        int r = conntrack_forget(m, n);
-
-        if (r < 0)
-            log_debug("connections to ports could not be cut", "error", strerror(-r));
-    }
+    cutter_add(f->cutter, m, n);
     free(m);
+}
+
+/* What is published now must not be met by what the last commits are cutting. */
+static void wait_for_cuts(struct firewall *f) {
+    for (size_t i = 0; i < f->op_count; i++) {
+        const struct fw_port *p = f->ops[i].after;
+
+        if (f->ops[i].kind == FW_PORT && p)
+            cutter_wait_port(f->cutter, p->proto, p->host_port);
+    }
 }
 
 /* ---- transactions ---------------------------------------------------------------------------- */
@@ -294,6 +300,7 @@ static int commit(struct firewall *f) {
 
     if (f->op_count == 0 && f->written)
         return 0;
+    wait_for_cuts(f);
     if (!needs_whole(f))
         r = write_changes(f);
     /* Somebody may have taken an element away; then the whole is the answer. */

@@ -62,7 +62,8 @@ struct fw_port {
     char bridge[IFNAMSIZ];
 };
 /* An equal key (proto, host, host_port) replaces. Connections that exist when a port is taken away
- * (or given, for UDP) are cut: conntrack forgets them. */
+ * (or given, for UDP) are cut: conntrack forgets them, some 20 ms later, by a thread. A put of a
+ * port whose connections are just being cut waits for that. */
 int firewall_ports_put(struct firewall *f, const struct fw_port *p, size_t n);
 int firewall_ports_del(struct firewall *f, const struct fw_port *p, size_t n);
 

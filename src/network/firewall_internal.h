@@ -5,6 +5,7 @@
  * an object means in sets), firewall_rules.c (the ruleset that looks into them), firewall_foreign.c
  * (tables of others). */
 #include "base/map.h"
+#include "network/cutter.h"
 #include "network/firewall.h"
 #include "network/nft_msg.h"
 
@@ -65,6 +66,7 @@ struct firewall {
     char *table;
     struct nft_sock sock;
     int watch;
+    struct cutter *cutter;
     struct map objects[FW_KIND_MAX_];
     struct fw_op *ops;
     size_t op_count;

@@ -118,6 +118,10 @@ static void test_many(void **state) {
     print_message("repaired in %lld us\n", (long long)((clock_mono_ns() - t) / 1000));
     assert_open(w.lan, V4.host, 19999, a);
     t = clock_mono_ns();
+    assert_int_equal(firewall_ports_del(w.f, p, 1), 0);
+    print_message("one removed, its flows looked for, in %lld us\n",
+                  (long long)(clock_mono_ns() - t) / 1000);
+    t = clock_mono_ns();
     assert_int_equal(firewall_ports_del(w.f, p, MANY), 0);
     print_message("removed in %lld us\n", (long long)((clock_mono_ns() - t) / 1000));
     assert_closed(w.lan, V4.host, 19999, a);
@@ -165,6 +169,7 @@ static void test_cut(void **state) {
         char c;
 
         publish(IPPROTO_TCP, x->any, 8081, x->a, 80);
+        publish(IPPROTO_TCP, x->host, 8080, x->a, 80); /* both are for the same connections */
         assert_int_equal(firewall_ports_put(w.f, &p, 1), 0);
         assert_true(reaches(w.lan, x->host, 8080, a, peer, &client, &conn));
         assert_true(reaches(w.lan, x->host, 8081, a, peer, &other, &other_conn));
@@ -174,7 +179,19 @@ static void test_cut(void **state) {
         assert_int_equal(poll(&poller, 1, NS_PATIENT_MS), 1);
         assert_int_equal(recv(conn, &c, 1, 0), 1);
 
+        firewall_begin(w.f);
         assert_int_equal(firewall_ports_del(w.f, &p, 1), 0);
+        p.host = ip_of(x->host);
+        assert_int_equal(firewall_ports_del(w.f, &p, 1), 0);
+        for (uint16_t i = 0; i < 8 * (x == &V6); i++) { /* many addresses: one question for all */
+            struct fw_port q = port_of(IPPROTO_TCP, x->any, (uint16_t)(9000 + i), x->b, 80, "br1");
+
+            q.to.b[15] = (unsigned char)(100 + i);
+            assert_int_equal(firewall_ports_put(w.f, &q, 1), 0);
+            assert_int_equal(firewall_ports_del(w.f, &q, 1), 0);
+        }
+        assert_int_equal(firewall_commit(w.f), 0);
+        cutter_wait(w.f->cutter);
         assert_int_equal(send(client, "2", 1, MSG_NOSIGNAL), 1);
         poller.fd = conn;
         assert_int_equal(poll(&poller, 1, NS_SHORT_MS), 0);
@@ -186,6 +203,26 @@ static void test_cut(void **state) {
         assert_int_equal(send(other, "3", 1, MSG_NOSIGNAL), 1);
         poller.fd = other_conn;
         assert_int_equal(poll(&poller, 1, NS_PATIENT_MS), 1);
+    }
+}
+
+/* A container that comes back at once: its new connections are not the old ones. */
+static void test_cut_and_back(void **state) {
+    struct fw_port p = port_of(IPPROTO_TCP, "0.0.0.0", 8080, V4.a, 80, "br1");
+    auto_fd a = server(w.a, "0.0.0.0", 80, IPPROTO_TCP);
+
+    for (int i = 0; i < 10; i++) {
+        auto_fd client = -1;
+        auto_fd conn = -1;
+        struct pollfd poller = {.events = POLLIN};
+
+        assert_int_equal(firewall_ports_put(w.f, &p, 1), 0);
+        assert_true(reaches(w.lan, V4.host, 8080, a, peer, &client, &conn));
+        cutter_wait(w.f->cutter);
+        assert_int_equal(send(client, "1", 1, MSG_NOSIGNAL), 1);
+        poller.fd = conn;
+        assert_int_equal(poll(&poller, 1, NS_PATIENT_MS), 1);
+        assert_int_equal(firewall_ports_del(w.f, &p, 1), 0);
     }
 }
 
@@ -203,6 +240,7 @@ static void test_cut_udp(void **state) {
         assert_true(reaches(w.lan, x->host, 5353, a, peer, &client, NULL));
         p.to = ip_of(x->b);
         assert_int_equal(firewall_ports_put(w.f, &p, 1), 0);
+        cutter_wait(w.f->cutter);
         {
             struct ip h = ip_of(x->host);
             struct sockaddr_in to4 = {.sin_family = AF_INET, .sin_port = htons(5353)};
@@ -223,7 +261,7 @@ static void test_cut_udp(void **state) {
 }
 
 static const struct CMUnitTest TESTS[] = {
-    T(test_flush), T(test_next_life),     T(test_probe), T(test_refused),
-    T(test_many),  T(test_many_networks), T(test_cut),   T(test_cut_udp),
+    T(test_flush),         T(test_next_life), T(test_probe),        T(test_refused), T(test_many),
+    T(test_many_networks), T(test_cut),       T(test_cut_and_back), T(test_cut_udp),
 };
 world_main(TESTS)
