@@ -35,9 +35,12 @@
 #include "sys/netlink.h"
 #include "wire/dns.h"
 
+/* linux/netfilter/nf_tables.h of Linux 5.12, 6.9 and 6.3 */
 #ifndef NFT_TABLE_F_OWNER
 #define NFT_TABLE_F_OWNER 0x2
 #endif
+#define TABLE_PERSIST    0x4
+#define MSG_DESTROYTABLE 26
 
 #define TABLE           "fence_dns"
 #define RESOLVER        0x7f00000bu
@@ -75,6 +78,12 @@ static struct nl_msg *begin_nft(struct batch *b, uint16_t type, uint16_t flags) 
 
 static void put_be32(struct nl_msg *m, uint16_t type, uint32_t v) {
     nl_put_u32(m, type, htonl(v));
+}
+
+static struct nl_msg *put_table(struct batch *b, uint16_t type, uint16_t flags) {
+    struct nl_msg *m = begin_nft(b, type, flags);
+    nl_put_str(m, NFTA_TABLE_NAME, TABLE);
+    return m;
 }
 
 static void put_chain(struct batch *b, const char *name, int32_t priority) {
@@ -176,16 +185,15 @@ static void put_rule(struct batch *b, const char *chain, uint8_t protocol, uint3
 /* ---- the batch ------------------------------------------------------------------------------- */
 static void fill(struct batch *b, bool owned, uint16_t udp, uint16_t tcp) {
     (void)begin(b, NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
-    struct nl_msg *m = begin_nft(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-    nl_put_str(m, NFTA_TABLE_NAME, TABLE);
+    /* One that an earlier process has left goes in the same step. */
     if (owned) {
-        put_be32(m, NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER);
+        put_table(b, MSG_DESTROYTABLE, 0);
+        put_be32(put_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE), NFTA_TABLE_FLAGS,
+                 NFT_TABLE_F_OWNER | TABLE_PERSIST);
     } else {
-        /* Made, deleted, made: one that an earlier process has left goes in the same step. */
-        m = begin_nft(b, NFT_MSG_DELTABLE, 0);
-        nl_put_str(m, NFTA_TABLE_NAME, TABLE);
-        m = begin_nft(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
-        nl_put_str(m, NFTA_TABLE_NAME, TABLE);
+        put_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+        put_table(b, NFT_MSG_DELTABLE, 0);
+        put_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
     }
     put_chain(b, "queries", PRIORITY_BEHIND);
     put_chain(b, "answers", PRIORITY_BEFORE);
@@ -240,6 +248,6 @@ static int make(struct batch *b, bool owned, uint16_t udp, uint16_t tcp) {
 int redirect_make(uint16_t udp_port, uint16_t tcp_port) {
     auto_free struct batch *b = xnew(struct batch);
     int r = make(b, true, udp_port, tcp_port);
-    /* Before Linux 5.12 there are no owners; or there is a table, which we do not own. */
+    /* An older kernel has no owners. */
     return r < 0 ? make(b, false, udp_port, tcp_port) : r;
 }

@@ -202,7 +202,8 @@ class Space:
 
     def ask(self, name, kind="A", *argv):
         """The answers' data, sorted."""
-        return sorted(self.dig("+short", name, kind, *argv).split())
+        lines = self.dig("+short", name, kind, *argv).splitlines()
+        return sorted(line for line in lines if not line.startswith(";"))
 
     def socket(self, *argv):
         """A socket of ours that lives in the namespace."""
