@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/create.h"
 #include "cli/output.h"
 #include "format/json.h"
 
@@ -24,10 +25,29 @@ static const struct flag update_flags[] = {
     {.name = "memory-reservation", .type = FLAG_BYTES, .usage = "Memory soft limit"},
     {.name = "memory-swap", .type = FLAG_SWAP, .usage = "Swap limit equal to memory plus swap: -1 to enable unlimited swap"},
     {.name = "pids-limit", .type = FLAG_INT, .usage = "Tune container pids limit (set -1 for unlimited)"},
+    {.name = "publish-add", .type = FLAG_LIST, .usage = "Publish a port of the running container to the host, as --publish of run"},
+    {.name = "publish-rm", .type = FLAG_LIST, .usage = "Take back a published port (\"80/tcp\", or \"8080:80/tcp\" for one of several)"},
     {.name = "restart", .type = FLAG_STRING, .usage = "Restart policy to apply when a container exits"},
     {.name = NULL},
 };
 /* clang-format on */
+
+/* Members that only this engine knows, and that others never see unless they are asked for. */
+static int put_ports(const struct flags *f, struct jw *w, struct err *e) {
+    auto_json *exposed = json_object_new_object(), *bindings = json_object_new_object();
+    char *const *added = flag_list(f, "publish-add"), *const *removed = flag_list(f, "publish-rm");
+    int r = ports_parse(added, NULL, exposed, bindings, e);
+
+    if (r < 0)
+        return r;
+    if (added) {
+        jw_key(w, "PublishAdd");
+        jw_value(w, bindings);
+    }
+    if (removed)
+        jw_kstrv(w, "PublishRm", removed);
+    return 0;
+}
 
 static int update_body(const struct flags *f, struct buf *body, struct err *e) {
     static const struct {
@@ -46,6 +66,7 @@ static int update_body(const struct flags *f, struct buf *body, struct err *e) {
     auto_free char *name = xstrndup(restart, strcspn(restart, ":"));
     int64_t retries = 0;
     struct jw w;
+    int r;
 
     if (colon && str_to_i64(colon + 1, &retries) < 0)
         return err_set(e, ERR_INVALID,
@@ -65,8 +86,9 @@ static int update_body(const struct flags *f, struct buf *body, struct err *e) {
     jw_kstr(&w, "Name", name);
     jw_kint(&w, "MaximumRetryCount", retries);
     jw_end_object(&w);
+    r = put_ports(f, &w, e);
     jw_end_object(&w);
-    return 0;
+    return r;
 }
 
 static int cmd_update(struct cli *cli, const struct args *a, struct err *e) {

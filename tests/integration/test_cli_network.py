@@ -41,6 +41,13 @@ ANSWERS = {
     ("DELETE", "/networks/bridge"): (403, {"message": "bridge is a pre-defined network and cannot be removed"}),
     ("POST", "/networks/prune"): (200, {"NetworksDeleted": ["n9", "n10"]}),
     ("POST", "/containers/create"): (201, {"Id": ID, "Warnings": []}),
+    ("POST", "/containers/c/update"): (200, {"Warnings": ["careful"]}),
+    ("GET", "/containers/c/ports/explain"): (200, {"Warnings": ["chain FORWARD of table ip filter drops"], "Ports": [
+        {"Port": "80/tcp", "HostIp": "::", "HostPort": "8081", "Reach": [
+            {"From": "other machines", "Allowed": True, "Why": "address translation"},
+            {"From": "this host", "Allowed": False, "Why": "because"}]},
+        {"Port": "9/udp", "HostIp": "", "HostPort": "", "Reach": [
+            {"From": "other machines", "Allowed": False, "Why": "it is not published"}]}]}),
     ("GET", "/containers/c/json"): (200, {"Id": ID, "NetworkSettings": {"Ports": {
         "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8081"}, {"HostIp": "::", "HostPort": "8081"},
                    {"HostIp": "127.0.0.1", "HostPort": "900"}],
@@ -228,6 +235,29 @@ def test_prune_asks(script):
                         "Are you sure you want to continue? [y/N] ") and not asked
     r, asked = script("fence", "network", "prune", stdin="y\n")
     assert r.stdout.endswith("[y/N] Deleted Networks:\nn9\nn10\n\n") and len(asked) == 1
+
+
+def test_ports_change(script):
+    r, asked = script("fence", "update", "--publish-add", "8080-8081:80-81", "--publish-add", "127.0.0.1:53:53/udp", "--publish-rm",
+                      "90/tcp", "--publish-rm", "8082:82", "c")
+    assert (r.returncode, r.stdout, r.stderr) == (0, "c\n", "careful\n")
+    assert asked[0][3]["PublishAdd"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}], "81/tcp": [{"HostIp": "", "HostPort": "8081"}],
+                                         "53/udp": [{"HostIp": "127.0.0.1", "HostPort": "53"}]}
+    assert asked[0][3]["PublishRm"] == ["90/tcp", "8082:82"]
+    _, asked = script("fence", "update", "--memory", "64m", "c")
+    assert not {"PublishAdd", "PublishRm"} & set(asked[0][3])
+    r, asked = script("fence", "update", "--publish-add", "x:80", "c")
+    assert (r.returncode, r.stderr) == (1, "invalid hostPort: x\n") and not asked
+
+
+def test_ports_are_explained(script):
+    r, _ = script("fence", "port", "--explain", "c")
+    assert r.stdout == ("80/tcp -> [::]:8081\n  yes  other machines: address translation\n  no   this host: because\n"
+                        "9/udp is not published\n  no   other machines: it is not published\n")
+    assert r.stderr == "WARNING: chain FORWARD of table ip filter drops\n"
+    assert script("fence", "port", "--explain", "c", "9/udp")[0].stdout.startswith("9/udp is not published\n")
+    r, _ = script("fence", "port", "--explain", "c", "99")
+    assert (r.returncode, r.stderr.splitlines()[-1]) == (1, "Error: No port '99/tcp' published or exposed by c")
 
 
 def test_completion(script):
