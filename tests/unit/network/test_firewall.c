@@ -54,6 +54,26 @@ static void test_udp(void **state) {
     }
 }
 
+/* A neighbour that uses a container's address gets nowhere, not even to what is published. */
+static void test_foreign_source(void **state) {
+    static const char *const SOURCES[] = {"172.30.2.77", "fd30:2::77"};
+    int i = 0;
+
+    for_each_family(x) {
+        auto_fd srv = server(w.a, x->any, 80, IPPROTO_TCP);
+        auto_free char *address =
+            xasprintf("%s/%d", SOURCES[i], strchr(SOURCES[i], ':') ? 128 : 32);
+
+        publish(IPPROTO_TCP, x->any, 8080, x->a, 80);
+        ns_address(w.lan, "eth0", address);
+        ns_wait_ms = NS_SHORT_MS;
+        assert_false(reaches_from(w.lan, SOURCES[i], x->host, 8080, srv, peer, NULL, NULL));
+        ns_wait_ms = NS_PATIENT_MS;
+        assert_true(reaches_from(w.lan, x->lan, x->host, 8080, srv, peer, NULL, NULL));
+        i++;
+    }
+}
+
 /* Loopback is the relays' part. */
 static void test_loopback(void **state) {
     struct fw_port p = port_of(IPPROTO_TCP, "127.0.0.1", 8080, V4.a, 80, "br1");
@@ -203,9 +223,9 @@ static void test_icc(void **state) {
 }
 
 static const struct CMUnitTest TESTS[] = {
-    T(test_published),    TB(test_published), T(test_udp),       TB(test_udp),
-    T(test_loopback),     T(test_outside),    TB(test_outside),  T(test_isolation),
-    TB(test_isolation),   T(test_internal),   TB(test_internal), T(test_routed),
-    T(test_network_goes), T(test_icc),        TB(test_icc),
+    T(test_published),      TB(test_published),   T(test_udp),      TB(test_udp),
+    T(test_foreign_source), T(test_loopback),     T(test_outside),  TB(test_outside),
+    T(test_isolation),      TB(test_isolation),   T(test_internal), TB(test_internal),
+    T(test_routed),         T(test_network_goes), T(test_icc),      TB(test_icc),
 };
 world_main(TESTS)
