@@ -226,6 +226,7 @@ static void test_tmpfs_mount_options(void **state) {
     struct field_array points = {0};
     auto_free char *text = plan("{}", host, NULL, &points);
 
+    assert_non_null(text);
     assert_int_equal(points.count, 1);
     assert_string_equal(field_array_at(&points, struct mount_point, 0)->tmpfs_options,
                         "nosuid,nodev,rprivate,ro,mode=700,size=1m,uid=5,exec");
@@ -290,6 +291,7 @@ static void test_volumes_from(void **state) {
         {"{\"VolumesFrom\":[\":\"]}", "invalid name or ID supplied: \"\""},
     };
 
+    assert_non_null(text);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         auto_free char *got = plan("{\"Volumes\":{\"/va\":{}}}", cases[i].host, &from, NULL);
 
@@ -308,6 +310,7 @@ static void test_flags(void **state) {
         NULL, &points);
     const struct mount_point *p = points.items;
 
+    assert_non_null(text);
     assert_int_equal(points.count, 5);
     assert_true(p[0].create_source);
     assert_true(p[1].no_copy && !p[1].anonymous);

@@ -84,10 +84,9 @@ static bool answers(const char *address) {
 
 /* ---- neighbours ------------------------------------------------------------------------------ */
 
-static int watch_arp(const char *link) {
-    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ARP));
-    struct sockaddr_ll sa = {
-        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ARP), .sll_ifindex = 0};
+static int watch(const char *link, uint16_t protocol) {
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(protocol));
+    struct sockaddr_ll sa = {.sll_family = AF_PACKET, .sll_protocol = htons(protocol)};
     unsigned index;
     assert_true(fd >= 0);
     assert_int_equal(link_index(link, &index), 0);
@@ -108,6 +107,22 @@ static void expect_announced(int fd, const char *address, const char *mac) {
         /* sender and target are the address itself */
         if (n >= 42 && memcmp(frame + 22, want_mac, 6) == 0 && memcmp(frame + 28, want, 4) == 0 &&
             memcmp(frame + 38, want, 4) == 0)
+            break;
+    }
+    close(fd);
+}
+
+/* An unsolicited advertisement for the address. Takes the descriptor. */
+static void expect_advertised(int fd, const char *address) {
+    unsigned char want[16], frame[1500];
+    assert_int_equal(inet_pton(AF_INET6, address, want), 1);
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        assert_int_equal(poll(&p, 1, 5000), 1);
+        ssize_t n = recv(fd, frame, sizeof(frame), 0);
+        /* 14 bytes of Ethernet, 40 of IPv6, then ICMPv6: type 136, the target from its byte 8 on */
+        if (n >= 78 && frame[20] == IPPROTO_ICMPV6 && frame[54] == 136 &&
+            memcmp(frame + 62, want, 16) == 0)
             break;
     }
     close(fd);
@@ -219,7 +234,8 @@ static void several_interfaces_at_a_start(void **state) {
     (void)state;
     for (int userns = 0; userns < 2; userns++) {
         struct box b;
-        int arp1 = watch_arp("br1"), arp2 = watch_arp("br2");
+        int arp1 = watch("br1", ETH_P_ARP), arp2 = watch("br2", ETH_P_ARP);
+        int nd1 = watch("br1", ETH_P_IPV6);
         box_init(&b, userns, "/bin/probe|sleep=60");
         b.req.net.mode = xstrdup("own");
         struct rt_interface *i =
@@ -241,6 +257,7 @@ static void several_interfaces_at_a_start(void **state) {
         assert_true(b.started);
         expect_announced(arp1, "10.1.0.2", "02:42:0a:01:00:02");
         expect_announced(arp2, "10.2.0.2", "02:42:0a:02:00:02");
+        expect_advertised(nd1, "fd00:1::2");
         expect_text(addresses(b.pid), "eth0 inet 10.1.0.2/16 scope global eth0\n"
                                       "eth0 inet6 fd00:1::2/64 scope global nodad\n"
                                       "eth1 inet 10.2.0.2/16 scope global eth1\n");
@@ -298,7 +315,7 @@ static void running_containers_are_connected(void **state) {
         expect_text(in_ns(b.pid, "cat /proc/sys/net/ipv6/conf/*/disable_ipv6"), "1\n1\n1\n1\n");
 
         field_init(&rt_request_table, &q);
-        int arp = watch_arp("br2");
+        int arp = watch("br2", ETH_P_ARP), nd = watch("br2", ETH_P_IPV6);
         struct rt_interface *i =
             add_interface(&q, "veth", "br2", "vethtest1", "eth1", "10.2.0.2/16");
         strv_add(&i->addresses, "fd00:2::2/64");
@@ -309,6 +326,7 @@ static void running_containers_are_connected(void **state) {
         add_default(&q, "eth1", "fd00:2::1");
         expect_done(&q, "connect", &b);
         expect_announced(arp, "10.2.0.2", "02:42:0a:02:00:02");
+        expect_advertised(nd, "fd00:2::2");
         expect_text(addresses(b.pid), "eth0 inet 10.1.0.2/16 scope global eth0\n"
                                       "eth1 inet 10.2.0.2/16 scope global eth1\n"
                                       "eth1 inet6 fd00:2::2/64 scope global nodad\n");
