@@ -181,11 +181,14 @@ static void on_reserved(struct netd_link *l, uint32_t seq, struct netd_in *in) {
         return; /* given up meanwhile */
     part = p->count - p->answered < NETD_PORTS_MAX ? p->count - p->answered : NETD_PORTS_MAX;
     if (*text || in->failed || count != part) {
-        if (!p->failed) {
-            (void)err_set(&p->e, class > ERR_NONE && class < ERR_CLASS_MAX_ ? class : ERR_SYSTEM,
-                          "%s", *text ? text : "fence-netd has answered something else");
-            p->e.errnum = errnum;
-        }
+        const char *what = *text ? text : "fence-netd has answered something else";
+
+        class = class > ERR_NONE && class < ERR_CLASS_MAX_ ? class : ERR_SYSTEM;
+        if (!p->failed && errnum > 0)
+            (void)err_sys(&p->e, errnum, "%s", what);
+        else if (!p->failed)
+            (void)err_set(&p->e, class, "%s", what);
+        p->e.class = class;
         p->failed = true;
     }
     for (size_t i = 0; i < part && i < count && !*text; i++) {

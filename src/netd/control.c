@@ -90,7 +90,7 @@ static int do_reserve(struct netd *n, uint32_t seq, struct netd_in *in, struct b
     int r = ports_reserve(n, owner, requests, count, numbers, &e);
     netd_begin(reply, NETD_RESERVED, seq);
     netd_put_u8(reply, r < 0 ? (uint8_t)e.class : 0);
-    netd_put_u32(reply, r < 0 ? (uint32_t)-r : 0);
+    netd_put_u32(reply, r < 0 ? (uint32_t)e.errnum : 0);
     netd_put_text(reply, r < 0 ? err_msg(&e) : "");
     netd_put_u16(reply, (uint16_t)(r < 0 ? 0 : count));
     for (size_t i = 0; r >= 0 && i < count; i++)

@@ -26,15 +26,15 @@ static const char *proto_name(uint8_t proto) {
     return proto == IPPROTO_TCP ? "tcp" : proto == IPPROTO_UDP ? "udp" : "sctp";
 }
 
-/* Go's words for a socket that cannot be had: "listen tcp4 0.0.0.0:80: bind: ...". */
+/* "listen tcp4 0.0.0.0:80: bind", and the errno: its text is added by the daemon, whose C library
+ * has the words that Docker's clients know. */
 static int say(struct err *e, const struct port_request *q, size_t host, uint16_t number,
                const char *call, int r) {
     char address[NETD_ADDR_TEXT];
-    auto_free char *why = err_errno_text(r);
     err_done(e);
-    err_set(e, ERR_SYSTEM, "listen %s%d %s: %s: %s", proto_name(q->proto),
+    err_set(e, ERR_SYSTEM, "listen %s%d %s: %s", proto_name(q->proto),
             q->hosts[host].family == AF_INET6 ? 6 : 4,
-            netd_addr_text(&q->hosts[host], number, address), call, why);
+            netd_addr_text(&q->hosts[host], number, address), call);
     e->errnum = -r;
     return r;
 }

@@ -39,8 +39,9 @@ enum netd_type {
     /* text owner, u16 count, then each: u8 protocol, u16 first, u16 last, u8 hosts, address *
      * hosts, address to, u16 to_port */
     NETD_RESERVE,
-    NETD_RESERVED,     /* u8 error class, u32 errno, text message, u16 count, u16 * count */
-    NETD_RELEASE,      /* text owner, u16 count (0: all), then each: u8 protocol, u16 number */
+    NETD_RESERVED, /* u8 error class, u32 errno whose text belongs behind the message, or 0; text
+                    * message, u16 count, u16 * count */
+    NETD_RELEASE,  /* text owner, u16 count (0: all), then each: u8 protocol, u16 number */
     NETD_ENDPOINT_PUT, /* text network, text container, address, address, list names, text network
                         * name */
     NETD_ENDPOINT_DEL, /* text network, text container */

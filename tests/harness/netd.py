@@ -97,7 +97,8 @@ class Connection:
         assert kind == RESERVED
         error, at = get_text(answer, 5)
         if error:
-            return error
+            number = struct.unpack_from("=I", answer, 1)[0]
+            return error + (": " + os.strerror(number).lower() if number else "")
         count = struct.unpack_from("=H", answer, at)[0]
         return list(struct.unpack_from("=%dH" % count, answer, at + 2))
 
@@ -132,7 +133,7 @@ class Netd:
 
     def __init__(self, folder):
         self.path = str(folder) + "/netd.sock"
-        self.process = None
+        self.process = self.first = None
 
     def start(self):
         program = os.path.join(daemons.libexec(), "fence-netd")
@@ -140,13 +141,25 @@ class Netd:
                    UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
         self.process = subprocess.Popen([program, "--socket", self.path],  # pylint: disable=consider-using-with
                                         stdin=subprocess.DEVNULL, env=env)
-        until(lambda: os.path.exists(self.path))
+        until(self.answers)
         return self
 
-    def connect(self):
+    def answers(self):
+        """Keeps the connection, for connect(): a process that nobody is connected to ends."""
+        try:
+            self.first = self.open()
+        except OSError:
+            return False
+        return True
+
+    def open(self):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         s.connect(self.path)
         return Connection(s)
+
+    def connect(self):
+        first, self.first = self.first, None
+        return first or self.open()
 
     def pss_kib(self):
         with open("/proc/%d/smaps_rollup" % self.process.pid, encoding="ascii") as f:
@@ -257,9 +270,11 @@ def record(data, kind=1):
 
 
 class Upstream:
-    """Answers at `sock`s by what `answer(query, by_tcp)` returns: bytes, a list of them, or None."""
+    """Answers at two sockets by what `answer(query, by_tcp)` returns: bytes, a list of them, or None."""
+    open = []
 
     def __init__(self, udp, tcp, answer):
+        Upstream.open.append(self)
         self.udp, self.tcp, self.answer = udp, tcp, answer
         self.seen = []
         threading.Thread(target=self.serve_udp, daemon=True).start()
@@ -297,6 +312,11 @@ class Upstream:
         tcp.bind((ip, port))
         tcp.listen(16)
         return cls(udp, tcp, answer)
+
+    @staticmethod
+    def close_all():
+        while Upstream.open:
+            Upstream.open.pop().close()
 
     def close(self):
         for s in (self.udp, self.tcp):

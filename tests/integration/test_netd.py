@@ -171,6 +171,7 @@ def lan(netd, control):
     """A namespace that reaches the host's end of a veth, where servers can be."""
     s = Space("198.51.100.2", "198.51.100.1")
     yield s
+    Upstream.close_all()
     s.close()
 
 
@@ -189,7 +190,6 @@ def test_forwards_from_the_namespace(netd, control, lan):
     ids = {query[:2] for _, _, query in up.seen}
     ports = {peer[1] for _, peer, _ in up.seen}
     assert len(ids) == 3 and len(ports) == 3
-    up.close()
 
 
 def test_loopback_servers_are_the_hosts(netd, control, lan):
@@ -197,7 +197,6 @@ def test_loopback_servers_are_the_hosts(netd, control, lan):
     port = up.udp.getsockname()[1]
     attached(netd, control, lan, "127.0.0.1#%d" % port)
     assert lan.ask("example.org") == ["192.0.2.8"]
-    up.close()
 
 
 def test_rcodes(netd, control, lan):
@@ -207,8 +206,6 @@ def test_rcodes(netd, control, lan):
     assert header(lan.dig("example.org"))[0] == "NXDOMAIN" # of the second
     attached(netd, control, lan, "198.51.100.1#5354")
     assert header(lan.dig("example.org"))[0] == "REFUSED" # there is no other
-    up.close()
-    refuses.close()
 
 
 def test_failover(netd, control, lan):
@@ -230,8 +227,6 @@ def test_failover(netd, control, lan):
     attached(netd, control, lan, "198.51.100.1#5353")
     assert header(lan.dig("example.org"))[0] == "SERVFAIL"
     assert control.status()["queries"] == 0
-    silent.close()
-    up.close()
 
 
 def test_truncated_answers(netd, control, lan):
@@ -248,7 +243,6 @@ def test_truncated_answers(netd, control, lan):
     out = lan.dig("example.org", "+noedns", "+ignore")
     assert "tc" in header(out)[1]
     assert len(lan.ask("example.org", "A", "+noedns")) == 100 # dig's second try, by TCP
-    up.close()
 
 
 def test_forged_answers(netd, control, lan):
@@ -262,7 +256,6 @@ def test_forged_answers(netd, control, lan):
     up = Upstream.at("198.51.100.1", 5353, answer)
     attached(netd, control, lan, "198.51.100.1#5353")
     assert lan.ask("example.org") == ["192.0.2.1"]
-    up.close()
 
 
 def test_malformed_answers(netd, control, lan):
@@ -271,8 +264,6 @@ def test_malformed_answers(netd, control, lan):
     good = Upstream.at("198.51.100.1", 5354, address_reply("192.0.2.2"))
     attached(netd, control, lan, "198.51.100.1#5353", "198.51.100.1#5354")
     assert lan.ask("example.org") == ["192.0.2.2"]
-    up.close()
-    good.close()
 
 
 def test_internal(netd, control, lan):
@@ -283,7 +274,6 @@ def test_internal(netd, control, lan):
     assert lan.ask("web") == ["172.30.0.2"]
     assert header(lan.dig("example.org"))[0] == "SERVFAIL"
     assert not up.seen
-    up.close()
 
 
 def test_a_flood_leaves_the_others_their_turn(netd, control, lan, space):
@@ -306,7 +296,6 @@ def test_a_flood_leaves_the_others_their_turn(netd, control, lan, space):
     assert space.ask("web") == ["172.30.0.2"]
     assert os.times().elapsed - start < 1 * SLOW
     s.close()
-    silent.close()
 
 
 # ---- life --------------------------------------------------------------------------------------------
