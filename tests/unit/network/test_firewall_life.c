@@ -94,6 +94,15 @@ static void test_refused(void **state) {
 }
 
 /* ---- many ------------------------------------------------------------------------------------ */
+static void time_connections(int srv, const char *when) {
+    int64_t t = clock_mono_ns();
+
+    for (int i = 0; i < 300; i++)
+        assert_open(w.lan, V4.host, 8080, srv);
+    print_message("a connection to a published port %s: %lld us\n", when,
+                  (long long)(clock_mono_ns() - t) / 1000 / 300);
+}
+
 static void test_many(void **state) {
     enum { MANY = 10000 };
     struct fw_port *p = xcalloc(MANY, sizeof *p);
@@ -102,12 +111,15 @@ static void test_many(void **state) {
 
     for (int i = 0; i < MANY; i++)
         p[i] = port_of(IPPROTO_TCP, "0.0.0.0", (uint16_t)(10000 + i), V4.a, 80, "br1");
+    publish(IPPROTO_TCP, "0.0.0.0", 8080, V4.a, 80);
+    time_connections(a, "alone");
     t = clock_mono_ns();
     assert_int_equal(firewall_ports_put(w.f, p, MANY), 0);
     print_message("%d ports in %lld us\n", MANY, (long long)((clock_mono_ns() - t) / 1000));
     assert_open(w.lan, V4.host, 19999, a);
+    time_connections(a, "among 10,000");
     t = clock_mono_ns();
-    publish(IPPROTO_TCP, "0.0.0.0", 8080, V4.a, 80);
+    publish(IPPROTO_TCP, "0.0.0.0", 8081, V4.a, 80);
     print_message("one more in %lld us\n", (long long)((clock_mono_ns() - t) / 1000));
     t = clock_mono_ns();
     assert_false(firewall_on_event(w.f));
