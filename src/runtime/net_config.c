@@ -98,6 +98,17 @@ static int add_addresses(int nl, unsigned index, const struct rt_interface *i, s
     return 0;
 }
 
+/* Without a bridge that would not listen yet, the kernel can tell the neighbours here. */
+static int set_up(int nl, unsigned index, const struct rt_interface *i) {
+    bool announce = str_empty(i->bridge);
+    if (announce)
+        (void)link_set_arp_notify(nl, index, true); /* neighbours ask again when nobody answers */
+    int r = link_set_up(nl, index);
+    if (announce)
+        (void)link_set_arp_notify(nl, index, false);
+    return r;
+}
+
 static int add_routes(int nl, unsigned index, const struct rt_interface *i, struct err *e) {
     strv_for_each (text, i->routes) {
         auto_free char *to = xstrdup(text);
@@ -135,7 +146,7 @@ int net_configure(int nl, int proc, const struct rt_interface *i, bool ns_has_ip
     r = add_addresses(nl, index, i, e);
     if (r < 0)
         return r;
-    r = link_set_up(nl, index);
+    r = set_up(nl, index, i);
     if (r < 0)
         return err_sys(e, r, "failed to set up interface %s", i->name);
     r = write_sysctls(proc, i, e);
@@ -161,10 +172,9 @@ int net_own_gateways(int nl, const struct rt_interface *i, struct err *e) {
 
 void net_announce(int nl, int host_nl, const struct rt_interface *i, int patience_ms) {
     unsigned index;
-    if (!strv_len(i->addresses) || link_index(i->name, &index) < 0)
+    if (str_empty(i->bridge) || !strv_len(i->addresses) || link_index(i->name, &index) < 0)
         return;
-    if (!str_empty(i->bridge))
-        (void)link_wait_running(host_nl, i->host_if, patience_ms);
+    (void)link_wait_running(host_nl, i->host_if, patience_ms);
     (void)link_announce(nl, index, i->name); /* neighbours ask again when nobody answers */
 }
 

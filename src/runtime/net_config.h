@@ -26,9 +26,9 @@ int net_configure(int nl, int proc, const struct rt_interface *i, bool ns_has_ip
                   const char *made_as, struct err *e);
 /* The default routes that the interface itself wants. */
 int net_own_gateways(int nl, const struct rt_interface *i, struct err *e);
-/* Tells the neighbours, who may know its addresses as those of another; best effort. A bridge lets
- * nothing through until it has seen that its port has a carrier: host_nl, a netlink socket of the
- * host's namespace, waits for that. */
+/* Tells the neighbours at a bridge, who may know its addresses as those of another; best effort.
+ * The bridge lets nothing through until it has seen that its port has a carrier: host_nl, a netlink
+ * socket of the host's namespace, waits for that. Others are told when the interface is set up. */
 void net_announce(int nl, int host_nl, const struct rt_interface *i, int patience_ms);
 
 /* The default routes of a namespace: IPv4, IPv6. */

@@ -226,6 +226,15 @@ static void put_arp_notify(struct nl_msg *m, uint32_t on) {
     nl_nest_end(m, spec);
 }
 
+int link_set_arp_notify(int nl, unsigned index, bool on) {
+    struct nl_msg m;
+    nl_init(&m, RTM_SETLINK, 0);
+    struct ifinfomsg info = {.ifi_index = (int)index};
+    nl_put_raw(&m, &info, sizeof(info));
+    put_arp_notify(&m, on);
+    return nl_talk(nl, &m);
+}
+
 int link_announce(int nl, unsigned index, const char *name) {
     struct ifreq req = {0};
     if (strlen(name) >= sizeof(req.ifr_name))
@@ -234,14 +243,11 @@ int link_announce(int nl, unsigned index, const char *name) {
     auto_fd fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &req) < 0)
         return -errno;
-    struct nl_msg m;
-    struct ifinfomsg info = {.ifi_index = (int)index};
-    nl_init(&m, RTM_SETLINK, 0);
-    nl_put_raw(&m, &info, sizeof(info));
-    put_arp_notify(&m, 1);
-    int r = nl_talk(nl, &m);
+    int r = link_set_arp_notify(nl, index, true);
     if (r < 0)
         return r;
+    struct nl_msg m;
+    struct ifinfomsg info = {.ifi_index = (int)index};
     /* An address that is set, be it the same one, is a new one to the protocols: they announce it.
      * The kernel comes to the setting, which is off again, after that. */
     nl_init(&m, RTM_SETLINK, 0);

@@ -3,6 +3,7 @@
 
 /* Network interfaces, addresses and routes over rtnetlink. `nl` is nl_open(NETLINK_ROUTE) and names
  * the network namespace by where it was opened. -errno. */
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -46,8 +47,12 @@ int link_del(int nl, const char *name);
 int link_set_up(int nl, unsigned index);
 /* Of an interface that is down. */
 int link_rename(int nl, unsigned index, const char *name);
+/* The sysctl arp_notify: whether the kernel tells neighbours of IPv4 addresses when the interface
+ * is set up. */
+int link_set_arp_notify(int nl, unsigned index, bool on);
 /* Tells its neighbours of the IPv4 addresses that it has, with its MAC address (a gratuitous ARP
- * request for each), and of IPv6 ones if the sysctl ndisc_notify says so. It must be up. */
+ * request for each), and of IPv6 ones if the sysctl ndisc_notify says so. It must be up, and have a
+ * MAC address of its own. */
 int link_announce(int nl, unsigned index, const char *name);
 /* Waits until the interface has a carrier and the kernel has told everybody concerned, a bridge
  * that it is a port of for one. -ETIMEDOUT. */

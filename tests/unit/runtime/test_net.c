@@ -437,13 +437,21 @@ static void child_interfaces(const char *kind, const char *mode) {
     struct rt_interface *i = add_interface(&b.req, kind, "parent0", "", "eth0", "10.3.0.2/24");
     i->link_mode = xstrdup(mode);
     i->gateway = xstrdup("10.3.0.1");
+    if (str_eq(kind, "macvlan"))
+        i->mac = xstrdup("02:42:0a:03:00:02");
+    int arp = watch("outside", ETH_P_ARP);
     box_send(&b);
     box_wait(&b, true);
     if (b.error)
         print_message("error: %s\n", b.error);
     assert_true(b.started);
     expect_text(addresses(b.pid), "eth0 inet 10.3.0.2/24 scope global eth0\n");
+    if (str_eq(kind, "macvlan"))
+        expect_announced(arp, "10.3.0.2", "02:42:0a:03:00:02");
+    else
+        close(arp);
     assert_true(answers("10.3.0.2"));
+    expect_text(in_ns(b.pid, "cat /proc/sys/net/ipv4/conf/eth0/arp_notify"), "0\n");
 
     field_init(&rt_request_table, &q);
     i = add_interface(&q, kind, "parent0", "", "eth1", "10.3.0.3/24");
