@@ -141,14 +141,19 @@ static void what_cannot_be_sent_is_told_at_once(void **state) {
     assert_non_null(strstr(f->error, "/nowhere/fence-spawner"));
 }
 
+/* Its command line is empty for a moment while it executes the copy of itself. */
 static pid_t spawner_pid(void) {
     char line[32] = "";
     char command[64];
-    snprintf(command, sizeof command, "pgrep -P %d -f fence-spawner", (int)getpid());
-    FILE *p = popen(command, "re");
-    assert_non_null(p);
-    assert_non_null(fgets(line, sizeof line, p));
-    (void)pclose(p);
+    snprintf(command, sizeof command, "pgrep -P %d -xf fence-spawner", (int)getpid());
+    for (int n = 0; n < 500 && !*line; n++) {
+        FILE *p = popen(command, "re");
+        assert_non_null(p);
+        if (!fgets(line, sizeof line, p))
+            usleep(10 * 1000);
+        (void)pclose(p);
+    }
+    assert_true(*line);
     return (pid_t)atoi(line);
 }
 
