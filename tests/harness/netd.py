@@ -3,6 +3,7 @@
 containers, and a DNS server whose answers a test decides."""
 import array
 import contextlib
+import ctypes
 import os
 import shutil
 import socket
@@ -14,6 +15,7 @@ import time
 from . import daemon as daemons
 from .wait import SLOW, until
 
+CLONE_NEWNET = 0x40000000
 MAGIC, VERSION = 0x444e4346, 1
 (SYNC_BEGIN, SYNC_END, RESERVE, RESERVED, RELEASE, ENDPOINT_PUT, ENDPOINT_DEL, SANDBOX_PUT, SANDBOX_DEL,
  ATTACH, ATTACHED, SHUTDOWN, STATUS) = range(1, 14)
@@ -188,7 +190,7 @@ class Space:
         self.process = subprocess.Popen(["unshare", "-n", "sleep", "1000"])
         self.pid = self.process.pid
         self.link = None
-        own = os.readlink("/proc/self/ns/net")
+        own = os.readlink("/proc/thread-self/ns/net")
         until(lambda: os.readlink("/proc/%d/ns/net" % self.pid) != own)
         self.run("ip", "link", "set", "lo", "up")
         if ip4:
@@ -243,11 +245,28 @@ class Space:
             subprocess.run(["ip", "link", "del", self.link], capture_output=True, check=False)
 
 
-def setns(fd):
-    import ctypes  # pylint: disable=import-outside-toplevel
+def libc_call(name, *arguments):
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(fd, 0x40000000) < 0:
-        raise OSError(ctypes.get_errno(), "setns")
+    if getattr(libc, name)(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), name)
+
+
+def setns(fd):
+    libc_call("setns", fd, CLONE_NEWNET)
+
+
+@contextlib.contextmanager
+def own_host():
+    """What stands for the host is a namespace as well, so that nothing of the machine's is in the way,
+    nor in that of other tests. Of the calling thread, what it starts, and their processes."""
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    libc_call("unshare", CLONE_NEWNET)
+    try:
+        call("ip", "link", "set", "lo", "up")
+        yield
+    finally:
+        setns(before)
+        os.close(before)
 
 
 def call(*argv):

@@ -16,6 +16,12 @@ from harness.wait import SLOW, until
 HOSTS = ["0.0.0.0", "::"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def host():
+    with harness.own_host():
+        yield
+
+
 @pytest.fixture
 def netd(tmp_path):
     missing = harness.missing_tools()
