@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -25,10 +26,9 @@
 #define CALL_BRIDGE "/proc/sys/net/bridge/bridge-nf-call-iptables"
 
 static const size_t SIZES[FW_KIND_MAX_] = {
-    [FW_NETWORK] = sizeof(struct fw_network),
-    [FW_PORT] = sizeof(struct fw_port),
-    [FW_LINK] = sizeof(struct fw_link),
-    [FW_GUARD] = sizeof(struct fw_guard),
+    [FW_NETWORK] = sizeof(struct fw_network), [FW_PORT] = sizeof(struct fw_port),
+    [FW_LINK] = sizeof(struct fw_link),       [FW_GUARD] = sizeof(struct fw_guard),
+    [FW_CUT] = sizeof(struct fw_cut),         [FW_LOSS] = sizeof(struct fw_loss),
 };
 
 /* ---- open, close ----------------------------------------------------------------------------- */
@@ -144,6 +144,7 @@ static bool number_is_set(const char *path) {
 
 /* Everything, in one transaction. */
 static int write_whole(struct firewall *f) {
+    const struct fw_faults with = {f->objects[FW_CUT].count > 0, f->objects[FW_LOSS].count > 0};
     struct fw_elems all = {0};
     struct nft_batch b;
     int r;
@@ -156,10 +157,10 @@ static int write_whole(struct firewall *f) {
     nft_batch_begin(&b, &f->sock);
     b.table = f->table;
     b.family = NFPROTO_INET;
-    fw_put_inet(&b);
+    fw_put_inet(&b, with);
     if (!f->no_bridge) {
         b.family = NFPROTO_BRIDGE;
-        fw_put_bridge(&b);
+        fw_put_bridge(&b, with);
     }
     put_elems(f, &b, &all);
     r = nft_batch_send(&f->sock, &b);
@@ -236,13 +237,15 @@ static int write_changes(struct firewall *f) {
     return r;
 }
 
-/* A network without icc decides about ports and guards too. */
+/* A network without icc decides about ports and guards too; faults change the ruleset. */
 static bool needs_whole(const struct firewall *f) {
     if (!f->written)
         return true;
     for (size_t i = 0; i < f->op_count; i++) {
         const struct fw_network *a = f->ops[i].before, *b = f->ops[i].after;
 
+        if (f->ops[i].kind == FW_CUT || f->ops[i].kind == FW_LOSS)
+            return true;
         if (f->ops[i].kind == FW_NETWORK && ((a && !a->icc) || (b && !b->icc)))
             return true;
     }
@@ -430,6 +433,51 @@ int firewall_guard_put(struct firewall *f, const struct fw_guard *g) {
 
 int firewall_guard_del(struct firewall *f, const char *host_if) {
     change(f, FW_GUARD, host_if, NULL);
+    return unless_batch(f);
+}
+
+/* ---- faults ---------------------------------------------------------------------------------- */
+static const char *cut_key(const struct fw_cut *c, char out[static KEY_TEXT]) {
+    bool swap = memcmp(c->a.b, c->b.b, sizeof c->a.b) > 0; /* a pair has no order */
+    char a[IP_TEXT_MAX], b[IP_TEXT_MAX];
+
+    (void)snprintf(out, KEY_TEXT, "%s %s", ip_text(swap ? &c->b : &c->a, a),
+                   ip_text(swap ? &c->a : &c->b, b)); /* fits */
+    return out;
+}
+
+int firewall_cuts_put(struct firewall *f, const struct fw_cut *c, size_t n) {
+    char key[KEY_TEXT];
+
+    if (f->no_bridge)
+        return -EOPNOTSUPP;
+    for (size_t i = 0; i < n; i++)
+        if (!ip_is_set(&c[i].a) || c[i].a.family != c[i].b.family)
+            return -EINVAL;
+    for (size_t i = 0; i < n; i++)
+        change(f, FW_CUT, cut_key(&c[i], key), &c[i]);
+    return unless_batch(f);
+}
+
+int firewall_cuts_del(struct firewall *f, const struct fw_cut *c, size_t n) {
+    char key[KEY_TEXT];
+
+    for (size_t i = 0; i < n; i++)
+        change(f, FW_CUT, cut_key(&c[i], key), NULL);
+    return unless_batch(f);
+}
+
+int firewall_loss_put(struct firewall *f, const struct fw_loss *l) {
+    if (f->no_bridge)
+        return -EOPNOTSUPP;
+    if (str_empty(l->host_if) || l->permille < 1 || l->permille > 1000)
+        return -EINVAL;
+    change(f, FW_LOSS, l->host_if, l);
+    return unless_batch(f);
+}
+
+int firewall_loss_del(struct firewall *f, const char *host_if) {
+    change(f, FW_LOSS, host_if, NULL);
     return unless_batch(f);
 }
 

@@ -92,6 +92,24 @@ struct fw_guard {
 int firewall_guard_put(struct firewall *f, const struct fw_guard *g);
 int firewall_guard_del(struct firewall *f, const char *host_if);
 
+/* ---- faults on purpose ----------------------------------------------------------------------- */
+/* Nothing passes between the two addresses, in either direction. These and losses are in the
+ * ruleset only while there are any. -EOPNOTSUPP without nf_tables for bridges. */
+struct fw_cut {
+    struct ip a, b; /* of one family */
+};
+int firewall_cuts_put(struct firewall *f, const struct fw_cut *c, size_t n);
+int firewall_cuts_del(struct firewall *f, const struct fw_cut *c, size_t n);
+
+/* So many of a thousand frames to the container behind a bridge port get lost, at random, as netem
+ * at that interface would have it. Needs CONFIG_NFT_NUMGEN: -ENOENT or -EOPNOTSUPP without. */
+struct fw_loss {
+    char host_if[IFNAMSIZ];
+    unsigned permille; /* 1 to 1000 */
+};
+int firewall_loss_put(struct firewall *f, const struct fw_loss *l);
+int firewall_loss_del(struct firewall *f, const char *host_if);
+
 /* ---- others on this host --------------------------------------------------------------------- */
 /* Notifications of the kernel: readable means call on_event(), which empties it and, when somebody
  * else has removed something of ours, writes all again and returns true. */

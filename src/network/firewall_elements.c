@@ -15,16 +15,19 @@
 #define W_MAC   8u
 #define W_PROTO 4u
 #define W_PORT  4u
+#define W_MARK  4u
 
 #define LINK4                                                                                      \
     NFT_CONCAT4(NFT_T_IPV4, NFT_T_IPV4, NFT_T_PROTO, NFT_T_PORT), 2 * W_IP4 + W_PROTO + W_PORT
 #define LINK6                                                                                      \
     NFT_CONCAT4(NFT_T_IPV6, NFT_T_IPV6, NFT_T_PROTO, NFT_T_PORT), 2 * W_IP6 + W_PROTO + W_PORT
-#define PORT NFT_CONCAT2(NFT_T_PROTO, NFT_T_PORT), W_PROTO + W_PORT
-#define AT4  NFT_CONCAT3(NFT_T_PROTO, NFT_T_IPV4, NFT_T_PORT), W_PROTO + W_IP4 + W_PORT
-#define AT6  NFT_CONCAT3(NFT_T_PROTO, NFT_T_IPV6, NFT_T_PORT), W_PROTO + W_IP6 + W_PORT
-#define TO4  NFT_CONCAT2(NFT_T_IPV4, NFT_T_PORT), W_IP4 + W_PORT
-#define TO6  NFT_CONCAT2(NFT_T_IPV6, NFT_T_PORT), W_IP6 + W_PORT
+#define PORT  NFT_CONCAT2(NFT_T_PROTO, NFT_T_PORT), W_PROTO + W_PORT
+#define AT4   NFT_CONCAT3(NFT_T_PROTO, NFT_T_IPV4, NFT_T_PORT), W_PROTO + W_IP4 + W_PORT
+#define AT6   NFT_CONCAT3(NFT_T_PROTO, NFT_T_IPV6, NFT_T_PORT), W_PROTO + W_IP6 + W_PORT
+#define PAIR4 NFT_CONCAT2(NFT_T_IPV4, NFT_T_IPV4), 2 * W_IP4
+#define PAIR6 NFT_CONCAT2(NFT_T_IPV6, NFT_T_IPV6), 2 * W_IP6
+#define TO4   NFT_CONCAT2(NFT_T_IPV4, NFT_T_PORT), W_IP4 + W_PORT
+#define TO6   NFT_CONCAT2(NFT_T_IPV6, NFT_T_PORT), W_IP6 + W_PORT
 
 /* clang-format off */
 const struct nft_set fw_sets[FW_SET_MAX_] = {
@@ -46,6 +49,8 @@ const struct nft_set fw_sets[FW_SET_MAX_] = {
     [FW_PORTS6_AT]    = {"ports6_at", AT6, TO6, false},
     [FW_LINKS4]       = {"links4", LINK4, 0, 0, false},
     [FW_LINKS6]       = {"links6", LINK6, 0, 0, false},
+    [FW_CUTS4]        = {"cuts4", PAIR4, 0, 0, false},
+    [FW_CUTS6]        = {"cuts6", PAIR6, 0, 0, false},
     [FW_GUARDED]      = {"guarded", NFT_T_IF, W_IF, 0, 0, false},
     [FW_GUARD_MAC]    = {"macs", NFT_CONCAT2(NFT_T_IF, NFT_T_ETHER), W_IF + W_MAC, 0, 0, false},
     [FW_GUARD_IP4]    = {"addresses4", NFT_CONCAT2(NFT_T_IF, NFT_T_IPV4), W_IF + W_IP4, 0, 0, false},
@@ -55,6 +60,10 @@ const struct nft_set fw_sets[FW_SET_MAX_] = {
     [FW_BLINKS6]      = {"links6", LINK6, 0, 0, false},
     [FW_TARGETS4]     = {"targets4", AT4, 0, 0, false},
     [FW_TARGETS6]     = {"targets6", AT6, 0, 0, false},
+    [FW_BCUTS4]       = {"cuts4", PAIR4, 0, 0, false},
+    [FW_BCUTS6]       = {"cuts6", PAIR6, 0, 0, false},
+    [FW_LOSSY]        = {"lossy", NFT_T_IF, W_IF, 0, 0, false},
+    [FW_LOSSES]       = {"losses", NFT_CONCAT2(NFT_T_IF, NFT_T_MARK), W_IF + W_MARK, 0, 0, false},
 };
 /* clang-format on */
 
@@ -226,6 +235,29 @@ static void guard(const struct firewall *f, const struct fw_guard *g, bool add,
         elem_if(out, FW_CLOSED_PORTS, add, g->host_if);
 }
 
+/* ---- faults ---------------------------------------------------------------------------------- */
+static void cut(const struct fw_cut *c, bool add, struct fw_elems *out) {
+    bool v4 = c->a.family == AF_INET;
+
+    for (int i = 0; i < 4; i++) { /* both tables, both directions */
+        enum fw_set set = i < 2 ? (v4 ? FW_CUTS4 : FW_CUTS6) : (v4 ? FW_BCUTS4 : FW_BCUTS6);
+        struct key k = {elem(out, set, add)->key};
+
+        add_ip(&k, i % 2 ? &c->a : &c->b);
+        add_ip(&k, i % 2 ? &c->b : &c->a);
+    }
+}
+
+static void loss(const struct fw_loss *l, bool add, struct fw_elems *out) {
+    elem_if(out, FW_LOSSY, add, l->host_if);
+    for (uint32_t i = 0; i < l->permille; i++) {
+        struct key k = {elem(out, FW_LOSSES, add)->key};
+
+        add_if(&k, l->host_if);
+        add_bytes(&k, &i, sizeof i, W_MARK);
+    }
+}
+
 void fw_elements(const struct firewall *f, enum fw_kind kind, const void *object, bool add,
                  struct fw_elems *out) {
     if (kind == FW_NETWORK) {
@@ -241,5 +273,9 @@ void fw_elements(const struct firewall *f, enum fw_kind kind, const void *object
             one_link(l, v4 ? FW_BLINKS4 : FW_BLINKS6, add, out);
     } else if (kind == FW_GUARD && !f->no_bridge) {
         guard(f, object, add, out);
+    } else if (kind == FW_CUT) {
+        cut(object, add, out);
+    } else if (kind == FW_LOSS) {
+        loss(object, add, out);
     }
 }

@@ -29,6 +29,8 @@ enum fw_set {
     FW_PORTS6_AT,
     FW_LINKS4,
     FW_LINKS6,
+    FW_CUTS4,
+    FW_CUTS6,
     /* In the table of family bridge. */
     FW_GUARDED, /* bridge ports with a guard */
     FW_GUARD_MAC,
@@ -39,6 +41,10 @@ enum fw_set {
     FW_BLINKS6,
     FW_TARGETS4, /* what is published on bridges without icc */
     FW_TARGETS6,
+    FW_BCUTS4,
+    FW_BCUTS6,
+    FW_LOSSY, /* bridge ports, and the numbers that lose */
+    FW_LOSSES,
     FW_SET_MAX_,
 };
 #define FW_SET_BRIDGE FW_GUARDED /* the first of family bridge */
@@ -54,7 +60,7 @@ struct fw_elems {
     size_t n;
 };
 
-enum fw_kind { FW_NETWORK, FW_PORT, FW_LINK, FW_GUARD, FW_KIND_MAX_ };
+enum fw_kind { FW_NETWORK, FW_PORT, FW_LINK, FW_GUARD, FW_CUT, FW_LOSS, FW_KIND_MAX_ };
 /* A change that is not in the kernel yet. */
 struct fw_op {
     enum fw_kind kind;
@@ -81,9 +87,12 @@ void fw_elements(const struct firewall *f, enum fw_kind kind, const void *object
                  struct fw_elems *out);
 /* What this kernel lacks of what the ruleset needs, for a message; NULL: nothing. */
 const char *fw_missing(struct firewall *f);
-/* The tables without elements. */
-void fw_put_inet(struct nft_batch *b);
-void fw_put_bridge(struct nft_batch *b);
+/* The tables without elements; what is for faults only where there are such. */
+struct fw_faults {
+    bool cuts, losses;
+};
+void fw_put_inet(struct nft_batch *b, struct fw_faults with);
+void fw_put_bridge(struct nft_batch *b, struct fw_faults with);
 
 /* Puts accepts where others drop, takes those away that are for no bridge of ours any more. */
 void fw_foreign_apply(struct firewall *f);

@@ -50,6 +50,8 @@
  *     ...
  *   }
  *
+ * Faults on purpose (cuts, losses) have rules only while there are any.
+ *
  * What is needed: nat in family inet (5.2), iifname in postrouting (5.7). The bridge table does
  * without `meta ibrname` and without connection tracking, which are options of the kernel that not
  * everybody turns on: answers within a bridge are known by the mirrored element of a link, and for
@@ -70,7 +72,9 @@
 /* linux/netfilter_bridge.h does not go together with net/if.h. */
 #define NF_BR_PRE_ROUTING        0
 #define NF_BR_FORWARD            2
+#define NF_BR_POST_ROUTING       4
 #define NF_BR_PRI_FILTER_BRIDGED (-200)
+#define NF_BR_PRI_FILTER_OTHER   200
 
 #define IF_WORDS  4 /* registers of an interface's name */
 #define TCP_FLAGS 13
@@ -314,7 +318,25 @@ static void put_to_ours(struct nft_batch *b) {
     simple(b, "to_ours", NF_DROP, NULL);
 }
 
-void fw_put_inet(struct nft_batch *b) {
+static void put_cuts(struct nft_batch *b, const char *chain, enum fw_set v4, enum fw_set v6) {
+    static const uint16_t TYPES[] = {ETH_P_IP, ETH_P_IPV6};
+
+    for (int i = 0; i < 2; i++) {
+        const struct layout *l = i == 0 ? &V4 : &V6;
+        const uint16_t type = htons(TYPES[i]);
+        struct nft_rule r = nft_rule_begin(b, chain);
+
+        nft_meta(r, NFT_META_PROTOCOL, 0);
+        nft_cmp(r, true, 0, &type, sizeof type);
+        load_ip(r, l, true, 0);
+        load_ip(r, l, false, l->words);
+        nft_lookup(r, fw_sets[i == 0 ? v4 : v6].name, 0, false);
+        nft_verdict(r, NF_DROP, NULL);
+        nft_rule_end(r);
+    }
+}
+
+void fw_put_inet(struct nft_batch *b, struct fw_faults with) {
     static const struct nft_hook FORWARD = {"filter", NF_INET_FORWARD, NF_IP_PRI_FILTER};
 
     nft_table_renew(b);
@@ -325,6 +347,8 @@ void fw_put_inet(struct nft_batch *b) {
     put_between(b);
     put_to_ours(b);
     nft_chain(b, "forward", &FORWARD);
+    if (with.cuts)
+        put_cuts(b, "forward", FW_CUTS4, FW_CUTS6);
     by_if(b, "forward", true, FW_BRIDGES, false, NFT_GOTO, "to_ours");
     by_if(b, "forward", false, FW_INTERNAL, false, NF_DROP, NULL);
 }
@@ -470,7 +494,7 @@ static void put_closed_ip(struct nft_batch *b, const char *chain, const struct l
     simple(b, chain, NF_DROP, NULL);
 }
 
-static void put_closed(struct nft_batch *b) {
+static void put_closed(struct nft_batch *b, bool with_cuts) {
     static const struct nft_hook FORWARD = {"filter", NF_BR_FORWARD, NF_BR_PRI_FILTER_BRIDGED};
     static const uint8_t both = SYN | ACK, syn = SYN;
     struct nft_rule r;
@@ -492,13 +516,32 @@ static void put_closed(struct nft_batch *b) {
     by_type(b, "closed", ETH_P_ARP, NF_ACCEPT, NULL);
     simple(b, "closed", NF_DROP, NULL);
     nft_chain(b, "forward", &FORWARD);
+    if (with_cuts)
+        put_cuts(b, "forward", FW_BCUTS4, FW_BCUTS6);
     by_if(b, "forward", false, FW_CLOSED_PORTS, false, NFT_GOTO, "closed");
 }
 
-void fw_put_bridge(struct nft_batch *b) {
+/* ---- family bridge: losses ------------------------------------------------------------------- */
+static void put_losses(struct nft_batch *b) {
+    static const struct nft_hook POST = {"filter", NF_BR_POST_ROUTING, NF_BR_PRI_FILTER_OTHER};
+    struct nft_rule r;
+
+    nft_chain(b, "postrouting", &POST);
+    by_if(b, "postrouting", true, FW_LOSSY, true, NF_ACCEPT, NULL);
+    r = nft_rule_begin(b, "postrouting");
+    nft_meta(r, NFT_META_OIFNAME, 0);
+    nft_random(r, 1000, IF_WORDS);
+    nft_lookup(r, fw_sets[FW_LOSSES].name, 0, false);
+    nft_verdict(r, NF_DROP, NULL);
+    nft_rule_end(r);
+}
+
+void fw_put_bridge(struct nft_batch *b, struct fw_faults with) {
     nft_table_renew(b);
     for (int i = FW_SET_BRIDGE; i < FW_SET_MAX_; i++)
         nft_set_add(b, &fw_sets[i]);
     put_guard(b);
-    put_closed(b);
+    put_closed(b, with.cuts);
+    if (with.losses)
+        put_losses(b);
 }

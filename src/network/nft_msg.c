@@ -385,6 +385,16 @@ void nft_fib_type(struct nft_rule r, bool of_source, unsigned reg) {
     end_expr(r, x);
 }
 
+void nft_random(struct nft_rule r, uint32_t modulus, unsigned reg) {
+    struct expr x = begin_expr(r, "numgen");
+
+    put(r, NFTA_NG_DREG, reg_of(reg));
+    put(r, NFTA_NG_MODULUS, modulus);
+    put(r, NFTA_NG_TYPE, NFT_NG_RANDOM);
+    put(r, NFTA_NG_OFFSET, 0);
+    end_expr(r, x);
+}
+
 void nft_mask(struct nft_rule r, unsigned reg, const void *mask, uint32_t len) {
     static const unsigned char zero[16];
     struct expr x = begin_expr(r, "bitwise");

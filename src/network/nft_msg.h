@@ -66,6 +66,7 @@ void nft_chain(struct nft_batch *b, const char *name, const struct nft_hook *hoo
 #define NFT_T_PROTO             12u
 #define NFT_T_PORT              13u
 #define NFT_T_IF                41u
+#define NFT_T_MARK              19u
 #define NFT_CONCAT2(a, b)       ((a) << 6 | (b))
 #define NFT_CONCAT3(a, b, c)    (NFT_CONCAT2(a, b) << 6 | (c))
 #define NFT_CONCAT4(a, b, c, d) (NFT_CONCAT3(a, b, c) << 6 | (d))
@@ -104,6 +105,8 @@ void nft_meta(struct nft_rule r, uint32_t key, unsigned reg);
 void nft_payload(struct nft_rule r, uint32_t base, uint32_t offset, uint32_t len, unsigned reg);
 void nft_ct(struct nft_rule r, uint32_t key, unsigned reg);
 void nft_fib_type(struct nft_rule r, bool of_source, unsigned reg);
+/* A random number below `modulus`, in host byte order. */
+void nft_random(struct nft_rule r, uint32_t modulus, unsigned reg);
 void nft_mask(struct nft_rule r, unsigned reg, const void *mask, uint32_t len);
 void nft_cmp(struct nft_rule r, bool equal, unsigned reg, const void *value, uint32_t len);
 /* NFT_BREAK unless the key at `reg` is in the set (is not, with `invert`). */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
 
+#include <arpa/inet.h>
+
 #include "base/alloc.h"
 
 /* ---- published ports ------------------------------------------------------------------------- */
@@ -222,10 +224,76 @@ static void test_icc(void **state) {
     }
 }
 
+/* ---- faults on purpose ----------------------------------------------------------------------- */
+static void test_cuts(void **state) {
+    for_each_family(x) {
+        auto_fd a = server(w.a, x->any, 80, IPPROTO_TCP);
+        auto_fd b = server(w.b, x->any, 80, IPPROTO_TCP);
+        struct fw_cut c[] = {{ip_of(x->a), ip_of(x->b)}, {ip_of(x->a), ip_of(x->c)}};
+        struct fw_cut mirrored = {ip_of(x->b), ip_of(x->a)};
+
+        publish(IPPROTO_TCP, x->any, 8080, x->a, 80);
+        assert_open(w.b, x->a, 80, a);
+        assert_int_equal(firewall_cuts_put(w.f, c, 2), 0);
+        assert_closed(w.b, x->a, 80, a);
+        assert_closed(w.a, x->b, 80, b);
+        assert_closed(w.c, x->host, 8080, a);
+        assert_open(w.lan, x->host, 8080, a);
+        assert_int_equal(firewall_cuts_del(w.f, &mirrored, 1), 0);
+        assert_open(w.b, x->a, 80, a);
+        assert_closed(w.c, x->host, 8080, a);
+        assert_int_equal(firewall_cuts_del(w.f, c, 2), 0);
+        assert_open(w.c, x->host, 8080, a);
+    }
+    assert_int_equal(count_of("ruleset", "@cuts"), 0);
+}
+
+static size_t arrived(int srv) {
+    size_t n = 0;
+    char c;
+
+    while (recv(srv, &c, 1, 0) == 1)
+        n++;
+    return n;
+}
+
+static void test_losses(void **state) {
+    enum { SENT = 400 };
+    auto_fd a = server(w.a, "0.0.0.0", 53, IPPROTO_UDP);
+    auto_fd b = server(w.b, "0.0.0.0", 53, IPPROTO_UDP);
+    auto_fd client = -1;
+    struct fw_loss l = {"vetha", 300};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53)};
+    struct ip ip = ip_of(V4.a);
+    size_t n;
+
+    assert_true(reaches(w.b, V4.a, 53, a, peer, &client, NULL));
+    memcpy(&to.sin_addr, ip.b, 4);
+    if (firewall_loss_put(w.f, &l) < 0) {
+        print_message("this kernel has no CONFIG_NFT_NUMGEN\n");
+        skip();
+    }
+    for (int i = 0; i < SENT; i++)
+        assert_int_equal(sendto(client, "x", 1, 0, (struct sockaddr *)&to, sizeof to), 1);
+    n = arrived(a);
+    assert_in_range(n, SENT / 2, SENT * 9 / 10); /* 280, and 9 is the deviation */
+    l.permille = 1000;
+    assert_int_equal(firewall_loss_put(w.f, &l), 0);
+    assert_closed(w.b, V4.a, 53, a);
+    assert_closed(w.host, V4.a, 53, a);
+    assert_open(w.host, V4.b, 53, b);
+    l.permille = 1001;
+    assert_int_equal(firewall_loss_put(w.f, &l), -EINVAL);
+    assert_int_equal(firewall_loss_del(w.f, "vetha"), 0);
+    assert_open(w.b, V4.a, 53, a);
+    assert_int_equal(count_of("ruleset", "numgen"), 0);
+}
+
 static const struct CMUnitTest TESTS[] = {
     T(test_published),      TB(test_published),   T(test_udp),      TB(test_udp),
     T(test_foreign_source), T(test_loopback),     T(test_outside),  TB(test_outside),
     T(test_isolation),      TB(test_isolation),   T(test_internal), TB(test_internal),
     T(test_routed),         T(test_network_goes), T(test_icc),      TB(test_icc),
+    T(test_cuts),           TB(test_cuts),        T(test_losses),
 };
 world_main(TESTS)
