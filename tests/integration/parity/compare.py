@@ -21,15 +21,18 @@ Difference = namedtuple("Difference", "label path reference here")
 HOST_DEPENDENT = [(re.compile(label), re.compile(path)) for label, path in [
     # the files of control groups v1, and limits that only v1 or only v2 has
     (r"/sys/fs/cgroup|--blkio-weight|--cpu-rt-|--memory-swappiness|--oom-kill-disable", ""),
-    ("", r"(^|\.)(CgroupnsMode|OomKillDisable|CgroupVersion)$"),
+    (r'"(BlkioWeight|MemorySwappiness)":|^python run limits$', ""),
+    ("", r"(^|\.)(CgroupnsMode|OomKillDisable|CgroupVersion|BlkioWeight)$"),
     # no AppArmor: its profile forbids mounts, and names of profiles meant nothing
     (r"apparmor=|mount -t tmpfs|/proc/mounts", ""),
     ("", r"(^|\.)SecurityOptions(\.|$)"),
+    # what the daemon warns of is of the host, and whether it does
+    (r"^shape of /info$", r"^\d+$"),
     # a kernel without /proc/kcore, and a dockerd without all capabilities
     (r"/proc/kcore|ls -l /dev", ""),
     (r"(--cap-add ALL|--privileged) .*/proc/self/status", ""),
-    # health checks of 200 ms, which an emulated machine is behind with
-    (r"health=starting|Health\.Log 0", ""),
+    # health checks of 200 ms and half-second sleeps: an emulated machine is behind with the next command
+    (r"health=starting|Health\.Log 0|^docker wait wd$", ""),
 ]]
 
 

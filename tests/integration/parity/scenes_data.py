@@ -2,6 +2,8 @@
 """Files, images, events and inspection."""
 import os
 
+from harness.wait import SLOW
+
 from .drive import scene
 
 
@@ -274,7 +276,7 @@ def event_stream(s):
     s("events %s --filter type=nosuch" % span)
     s("events --since bad --until @t1@")
     s("events --since @t1@ --until @t0@", extra=[(r"\([0-9.]+\)", "(<time>)")])
-    s.values["t2"] = "%.3f" % (float(s.expand("@now@")) + 7) # a busy machine needs some of them
+    s.values["t2"] = "%.3f" % (float(s.expand("@now@")) + 7 * SLOW) # a busy machine needs some of them
     live = s.background("events --filter type=container --format '{{.Action}}' --since @t1@ --until @t2@")
     s.until(lambda: False, 0.7)
     s.quietly("run --rm --network none busybox true")
