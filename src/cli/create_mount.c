@@ -223,10 +223,23 @@ static void attachment_done(struct attachment *n) {
     strv_free(n->options);
 }
 
-static int add_option(struct attachment *n, const char *v, struct err *e) {
-    if (!strchr(v, '='))
+/* Without blanks around it; in place. */
+static char *trim(char *s) {
+    size_t n;
+
+    s += strspn(s, " \t");
+    for (n = strlen(s); n > 0 && strchr(" \t", s[n - 1]); n--)
+        s[n - 1] = '\0';
+    return s;
+}
+
+static int add_option(struct attachment *n, char *v, struct err *e) {
+    char *eq = strchr(v, '=');
+
+    if (!eq)
         return err_set(e, ERR_INVALID, "invalid key value pair format in driver options");
-    strv_add(&n->options, v);
+    *eq = '\0';
+    strv_take(&n->options, xasprintf("%s=%s", trim(v), trim(eq + 1)));
     return 0;
 }
 
@@ -241,14 +254,14 @@ static int attachment_parse(const char *spec, struct attachment *n, struct err *
     if (!fields)
         return -EINVAL;
     strv_for_each (field, fields) {
-        const char *v = strchr(field, '=');
-        auto_free char *key = xstrndup(field, strcspn(field, "="));
+        auto_free char *name = xstrndup(field, strcspn(field, "="));
+        char *v = strchr(field, '='), *key = trim(name);
         int r = 0;
 
         str_lower(key);
         if (!v || !*key)
             return err_set(e, ERR_INVALID, "invalid field %s", field);
-        v++;
+        v = trim(v + 1);
         if (str_eq(key, "name"))
             str_set(&n->target, v);
         else if (str_eq(key, "alias"))

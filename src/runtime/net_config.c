@@ -39,6 +39,8 @@ char *net_sysctl_path(const char *key) {
 static char *interface_sysctl(const char *key, const char *name) {
     auto_free char *path = net_sysctl_path(key);
     char *at = strstr(path, "/IFNAME/");
+    if (!at)
+        at = strstr(path, "/ifname/"); /* docker's client turns all letters into small ones */
     if (!str_starts(path, "net/") || !at)
         return NULL;
     *at = '\0';

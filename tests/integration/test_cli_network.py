@@ -165,7 +165,7 @@ RUNS = [
     ("--network", "n9", "--network", "n9"), ("--network", "name=n9,bogus=1"), ("--network", "name=n9,bogus"),
     ("--network", "alias=x"), ("--network", "name=n9,alias=x", "--network-alias", "y"),
     ("--network", "name=n9,ip=1.2.3.4", "--ip", "1.2.3.5"), ("--network", "name=n9,gw-priority=x"),
-    ("--network", "name=n9,driver-opt=x"), ("--network", "name=n9,mac-address=zz"), ("--mac-address", "zz"),
+    ("--network", "name=n9,driver-opt=x"), ("--network", "name= n9 , Driver-Opt= a.b = c=d , alias= q ,ip= 1.2.3.4 "), ("--network", "name=n9,mac-address=zz"), ("--mac-address", "zz"),
     ("--network", ""), ("-p", "80"), ("-p", "8080:80", "-p", "127.0.0.1:53:53/udp", "-p", "[::1]:81:81", "-p", "::1:82:82"),
     ("-p", "7000-7003:80", "-p", "9000-9002:90-92", "-p", "3000-3002", "-p", "127.0.0.1::80"),
     ("-p", "80/sctp", "-P", "--expose", "90-92/udp", "--expose", "99"), ("-p", "80-81:90-92"), ("-p", "80:90/foo"),

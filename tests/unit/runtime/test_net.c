@@ -321,7 +321,7 @@ static void running_containers_are_connected(void **state) {
         strv_add(&i->addresses, "fd00:2::2/64");
         i->mac = xstrdup("02:42:0a:02:00:02");
         i->mtu = 1300;
-        strmap_put(&i->sysctls, "net.ipv4.conf.IFNAME.log_martians", "1");
+        strmap_put(&i->sysctls, "net.ipv4.conf.ifname.log_martians", "1");
         add_default(&q, "eth1", "10.2.0.1");
         add_default(&q, "eth1", "fd00:2::1");
         expect_done(&q, "connect", &b);
