@@ -17,6 +17,7 @@
 #define STRANGERS   64    /* datagrams that are not the answer, until the server counts as failed */
 #define DOWN_MS     10000 /* a server that has not answered is asked last for so long */
 #define TCP_PREFIX  2
+#define UDP_MAX     65000 /* whatever a client says: less than a datagram's limit */
 
 struct forward {
     struct list node; /* in its sandbox */
@@ -268,7 +269,7 @@ int forward_query(struct sandbox *s, const struct dns_peer *from, const uint8_t 
     f->peer = *from;
     f->server = first_server(s);
     f->client_id = q->id;
-    f->client_udp = q->udp_size;
+    f->client_udp = q->udp_size < UDP_MAX ? q->udp_size : UDP_MAX;
     f->question_len = q->question_len;
     f->len = n;
     f->message[0] = (uint8_t)(n >> 8);

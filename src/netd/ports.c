@@ -13,6 +13,7 @@
 #include "netd/sandbox.h"
 
 #define BACKLOG     128
+#define UDP_ROOM    (1 << 20)
 #define LARGE_RANGE 256 /* from here on, the next port is tried, not the first */
 
 struct port_owner {
@@ -41,7 +42,7 @@ static int say(struct err *e, const struct port_request *q, size_t host, uint16_
 
 static int open_socket(const struct port_request *q, size_t host, uint16_t number, struct err *e) {
     const struct netd_addr *a = &q->hosts[host];
-    const int on = 1;
+    const int on = 1, room = UDP_ROOM;
     struct sockaddr_storage address;
     socklen_t len = netd_sockaddr(a, number, &address);
     bool udp = q->proto == IPPROTO_UDP;
@@ -51,6 +52,9 @@ static int open_socket(const struct port_request *q, size_t host, uint16_t numbe
         return say(e, q, host, number, "socket", -errno);
     if (a->family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
         return say(e, q, host, number, "setsockopt", -errno);
+    /* For what arrives while others have the processor; less is no error. */
+    if (udp)
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
     /* Not for UDP, where two sockets could then share the port. */
     if (!udp && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
         return say(e, q, host, number, "setsockopt", -errno);

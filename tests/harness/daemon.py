@@ -211,6 +211,10 @@ class Daemon:
     def monitors(self):
         return [pid for pid, name in self.children().items() if "monitor" in name]
 
+    def netd(self):
+        """The pid of its fence-netd, or None."""
+        return next((pid for pid, name in self.children().items() if "fence-netd" in name), None)
+
     def remove_all(self):
         """Containers, volumes and what tests have made of images."""
         api = self.api

@@ -475,6 +475,16 @@ def test_large_range_goes_on(control):
     assert two > one
 
 
+def test_sctp(control, port):
+    """Where the kernel has it; else its answer."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132).close()
+        want = [port]
+    except OSError:
+        want = "listen sctp4 127.0.0.1:%d: socket: protocol not supported" % port
+    assert control.reserve("a", ("sctp", port, port, ["127.0.0.1"], "127.0.0.1", 9)) == want
+
+
 def test_all_or_nothing(control, port):
     other = port - 1
     assert control.reserve("a", ("tcp", port, port, ["127.0.0.1"], "127.0.0.1", 9)) == [port]
