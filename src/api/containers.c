@@ -10,6 +10,7 @@
 #include "engine/config.h"
 #include "engine/container.h"
 #include "engine/create_body.h"
+#include "engine/links.h"
 
 struct container *call_container(struct api_call *c) {
     auto_err e = ERR_INIT;
@@ -162,17 +163,30 @@ static void rename_container(struct api_call *c) {
     call_done_204(c, &e);
 }
 
+/* DELETE /containers/web/db?link=1: the link that web calls db. */
+static void remove_link(struct api_call *c) {
+    const char *path = call_param(c, 0), *alias = strrchr(path, '/');
+    auto_free char *name = alias ? xstrndup(path, (size_t)(alias - path)) : xstrdup(path);
+    auto_err e = ERR_INIT;
+    struct container *x = container_find(c->engine, name, &e);
+
+    if (!x || links_remove(x, alias ? alias + 1 : "", &e) < 0)
+        call_error(c, &e);
+    else
+        call_empty(c, 204);
+}
+
 static void remove_container(struct api_call *c) {
     struct remove_options o = {.force = call_query_bool(c, "force", false),
                                .volumes = call_query_bool(c, "v", false)};
     struct container *x;
 
-    x = call_container(c);
-    if (!x)
+    if (call_query_bool(c, "link", false)) {
+        remove_link(c);
         return;
-    if (call_query_bool(c, "link", false))
-        call_errorf(c, ERR_NOT_IMPLEMENTED, "links of containers are not implemented yet");
-    else
+    }
+    x = call_container(c);
+    if (x)
         container_remove(x, o, call_done_204, c);
 }
 
@@ -343,10 +357,11 @@ const struct route routes_containers[] = {
     {"POST", "/containers/{id}/pause", ROUTE_DURABLE | ROUTE_EFFECTIVE, pause_container},
     {"POST", "/containers/{id}/unpause", ROUTE_DURABLE | ROUTE_EFFECTIVE, unpause_container},
     {"POST", "/containers/{id}/rename", ROUTE_DURABLE, rename_container},
+    {"GET", "/containers/{id}/ports/explain", 0, containers_ports_explain},
     {"POST", "/containers/{id}/update", ROUTE_BODY | ROUTE_JSON_BODY | ROUTE_DURABLE,
      containers_update},
     {"POST", "/containers/{id}/wait", 0, wait_container},
-    {"DELETE", "/containers/{id}", 0, remove_container},
+    {"DELETE", "/containers/{name*}", 0, remove_container},
     {"GET", "/containers/{id}/logs", 0, containers_logs},
     {"POST", "/containers/{id}/attach", 0, containers_attach},
     {"GET", "/containers/{id}/attach/ws", 0, containers_attach_ws},

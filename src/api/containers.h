@@ -19,6 +19,7 @@ int call_size_query(struct api_call *c, int64_t *ret_rows, int64_t *ret_cols, st
 void containers_list(struct api_call *c);
 void containers_inspect(struct api_call *c);
 void containers_update(struct api_call *c);
+void containers_ports_explain(struct api_call *c);
 void containers_logs(struct api_call *c);
 void containers_attach(struct api_call *c);
 void containers_attach_ws(struct api_call *c);

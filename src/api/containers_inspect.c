@@ -7,9 +7,12 @@
 #include "api/show.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "engine/endpoints.h"
 #include "engine/exec.h"
 #include "engine/health.h"
 #include "engine/init_layer.h"
+#include "engine/links.h"
+#include "engine/ports.h"
 
 static void emit_state(const struct container *c, struct jw *w) {
     char text[TIME_TEXT_MAX];
@@ -53,8 +56,11 @@ static void emit_graph_driver(const struct container *c, struct jw *w) {
     jw_end_object(w);
 }
 
-static void emit_network(const struct container *c, struct jw *w) {
-    const struct container_net *n = &c->rec.net;
+/* The top level repeats the endpoint on the default bridge, and nothing else. */
+static void emit_network(const struct container *c, int version, struct jw *w) {
+    const struct network *bridge = network_default(c->engine);
+    const struct endpoint *on = bridge ? endpoint_on(c, bridge) : NULL;
+    const struct endpoint none = {0}, *n = on ? on : &none;
     auto_free char *key =
         c->rec.running ? xasprintf("/proc/%lld/ns/net", (long long)c->rec.pid) : xstrdup("");
 
@@ -66,23 +72,20 @@ static void emit_network(const struct container *c, struct jw *w) {
     jw_kstr(w, "LinkLocalIPv6Address", "");
     jw_kint(w, "LinkLocalIPv6PrefixLen", 0);
     jw_key(w, "Ports");
-    jw_object(w);
-    if (c->rec.running)
-        strmap_for_each(port, &c->rec.config.exposed_ports) jw_knull(w, port->key);
-    jw_end_object(w);
+    ports_emit_map(c, w);
     jw_kstr(w, "SandboxKey", key);
     jw_knull(w, "SecondaryIPAddresses");
     jw_knull(w, "SecondaryIPv6Addresses");
-    jw_kstr(w, "EndpointID", n->endpoint_id);
+    jw_kstr(w, "EndpointID", n->id);
     jw_kstr(w, "Gateway", n->gateway);
-    jw_kstr(w, "GlobalIPv6Address", "");
-    jw_kint(w, "GlobalIPv6PrefixLen", 0);
+    jw_kstr(w, "GlobalIPv6Address", n->address6);
+    jw_kint(w, "GlobalIPv6PrefixLen", n->prefix_len6);
     jw_kstr(w, "IPAddress", n->address);
     jw_kint(w, "IPPrefixLen", n->prefix_len);
-    jw_kstr(w, "IPv6Gateway", "");
+    jw_kstr(w, "IPv6Gateway", n->gateway6);
     jw_kstr(w, "MacAddress", n->mac);
     jw_key(w, "Networks");
-    show_networks(c, w);
+    show_networks(c, true, version, w);
     jw_end_object(w);
 }
 
@@ -117,7 +120,8 @@ static void emit_mounts(const struct container *c, struct jw *w) {
     jw_end_object(w);
 }
 
-static void emit(const struct container *c, const struct show_size *size, struct jw *w) {
+static void emit(const struct container *c, const struct show_size *size, int version,
+                 struct jw *w) {
     auto_free char *dir = container_dir(c), *name = xasprintf("/%s", c->rec.name);
     /* Of the container whose network this one shares, as long as it is there. */
     const char *joined = mode_container(c->rec.host.network_mode);
@@ -155,7 +159,13 @@ static void emit(const struct container *c, const struct show_size *size, struct
     jw_kstr(w, "AppArmorProfile", "");
     jw_kstrv(w, "ExecIDs", execs);
     jw_key(w, "HostConfig");
-    field_emit(&host_config_table, &c->rec.host, w);
+    {
+        struct host_config h = c->rec.host; /* a shallow view */
+        auto_strv links = links_show(c);
+
+        h.links = links;
+        field_emit(&host_config_table, &h, w);
+    }
     emit_graph_driver(c, w);
     if (size) {
         jw_kint(w, "SizeRw", size->rw < 0 ? 0 : size->rw);
@@ -164,7 +174,7 @@ static void emit(const struct container *c, const struct show_size *size, struct
     emit_mounts(c, w);
     jw_key(w, "Config");
     field_emit(&container_config_table, &c->rec.config, w);
-    emit_network(c, w);
+    emit_network(c, version, w);
     if (c->rec.warnings)
         jw_kstrv(w, "Warnings", c->rec.warnings);
     jw_end_object(w);
@@ -188,7 +198,7 @@ static void answer(struct api_call *call, const struct container *c, const struc
     struct jw w;
 
     jw_init(&w, &b);
-    emit(c, size, &w);
+    emit(c, size, call->version, &w);
     call_json(call, 200, &b);
 }
 

@@ -7,7 +7,9 @@
 #include "api/containers.h"
 #include "api/show.h"
 #include "base/alloc.h"
+#include "engine/endpoints.h"
 #include "engine/health.h"
+#include "engine/ports.h"
 
 static const char *const filter_keys[] = {
     "ancestor", "before", "exited",  "expose",  "health", "id",     "is-task", "isolation",
@@ -129,31 +131,17 @@ static bool any_mount(const struct container *c, const char *want) {
 }
 
 static bool exposes(const struct container *c, const char *want) {
-    /* "80", "80/tcp", "8000-8080/udp" */
-    const char *proto = strchr(want, '/');
-    long low = strtol(want, NULL, 10), high = low;
-    const char *dash = strchr(want, '-');
+    return ports_match(c, want, false);
+}
 
-    if (dash)
-        high = strtol(dash + 1, NULL, 10);
-    strmap_for_each(port, &c->rec.config.exposed_ports) {
-        long n = strtol(port->key, NULL, 10);
-        const char *p = strchr(port->key, '/');
-
-        if (n >= low && n <= high && str_eq(p ? p + 1 : "tcp", proto ? proto + 1 : "tcp"))
-            return true;
-    }
-    return false;
+static bool publishes(const struct container *c, const char *want) {
+    return ports_match(c, want, true);
 }
 
 static bool on_network(const struct container *c, const char *want) {
-    const char *name = show_network_name(c);
-    char id[ID_LEN + 1];
+    const struct network *n = network_find(c->engine, want, NULL);
 
-    if (!name)
-        return false;
-    show_network_id(c->engine, name, id);
-    return str_eq(name, want) || str_eq(id, want);
+    return n && (str_eq(n->rec.name, want) || str_eq(n->rec.id, want)) && endpoint_on(c, n);
 }
 
 static bool any(const struct filters *f, const char *key, const struct container *c,
@@ -179,12 +167,6 @@ static bool has_id(const struct container *c, const char *want) {
 
 static bool has_parent(const struct container *c, const char *want) {
     return has_ancestor(c->engine, c, want);
-}
-
-static bool publishes(const struct container *c, const char *want) {
-    (void)c;
-    (void)want;
-    return false; /* no port is published without the networks capability */
 }
 
 static bool matches(const struct listing *l, const struct container *c) {
@@ -225,7 +207,7 @@ static void answer(struct listing *l) {
     for (size_t i = 0; i < l->count; i++) {
         const struct show_size *s = show_sizes_find(&l->sizes, l->found[i]->rec.id);
 
-        show_container_summary(l->found[i], s ? s->rw : -1, s ? s->root : -1, &w);
+        show_container_summary(l->found[i], l->call->version, s ? s->rw : -1, s ? s->root : -1, &w);
     }
     jw_end_array(&w);
     call_json(l->call, 200, &b);

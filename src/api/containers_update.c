@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* POST /containers/{id}/update: resources and restart policy. */
+/* POST /containers/{id}/update: resources, restart policy, and published ports. */
 #include <string.h>
+#include <sys/socket.h>
 
 #include "api/containers.h"
 #include "base/alloc.h"
 #include "engine/config.h"
 #include "engine/container.h"
+#include "engine/endpoints.h"
+#include "engine/port_map.h"
+#include "engine/ports.h"
 #include "engine/spec.h"
 
 static int apply_running(struct container *x, const struct host_config *h, struct err *e) {
@@ -147,9 +151,62 @@ static void saved(void *arg, int r) {
     free(u);
 }
 
+/* ---- ports, which Docker cannot change ------------------------------------------------------- */
+/* "PublishAdd": a PortMap; "PublishRm": ["80/tcp", "8080:80/tcp"]. Removal comes first, so that a
+ * host port can change hands in one call. */
+static int publish_rm(struct container *x, struct json_object *body, struct err *e) {
+    struct json_object *list = jsn_get(body, "PublishRm");
+    auto_strv what = NULL;
+
+    if (!list)
+        return 0;
+    if (!json_object_is_type(list, json_type_array))
+        return err_set(e, ERR_INVALID, "PublishRm must be a list of ports");
+    for (size_t i = 0; i < json_object_array_length(list); i++)
+        strv_add(&what, str_or_empty(json_object_get_string(json_object_array_get_idx(list, i))));
+    return ports_remove(x, what, e);
+}
+
+static int publish_check(const struct container *x, struct json_object *body, char **ret_map,
+                         struct err *e) {
+    struct json_object *map = jsn_get(body, "PublishAdd");
+    int r;
+
+    if (!map && !jsn_get(body, "PublishRm"))
+        return 0;
+    if (!x->rec.running)
+        return err_set(e, ERR_CONFLICT,
+                       "Container %s is not running: its ports are those that it was created with",
+                       x->rec.id);
+    if (!endpoint_gateway(x, AF_INET) && !endpoint_gateway(x, AF_INET6))
+        return err_set(e, ERR_INVALID,
+                       "Container %s has no network that leads outside: no port can be published",
+                       x->rec.id);
+    if (!map)
+        return 0;
+    str_set(ret_map, json_object_to_json_string_ext(map, JSON_C_TO_STRING_PLAIN));
+    r = port_map_check(*ret_map, e);
+    return r;
+}
+
+static void published(void *arg, struct err *e) {
+    struct updating *u = arg;
+    struct container *x = container_find(u->call->engine, call_param(u->call, 0), NULL);
+
+    if (e->class != ERR_NONE || !x) {
+        call_error(u->call, e);
+        strv_free(u->warnings);
+        free(u);
+        return;
+    }
+    container_save(x, saved, u);
+    container_event(x, "update", NULL);
+}
+
 void containers_update(struct api_call *c) {
     struct container *x = call_container(c);
-    struct json_object *body = NULL;
+    auto_json *body = NULL;
+    auto_free char *map = NULL;
     struct updating *u;
     auto_err e = ERR_INIT;
 
@@ -157,13 +214,14 @@ void containers_update(struct api_call *c) {
         return;
     u = xnew(struct updating);
     u->call = c;
-    if (call_json_body(c, false, &body, &e) < 0 || update(x, body, &u->warnings, &e) < 0) {
+    if (call_json_body(c, false, &body, &e) < 0 || publish_check(x, body, &map, &e) < 0 ||
+        update(x, body, &u->warnings, &e) < 0 || publish_rm(x, body, &e) < 0) {
         call_error(c, &e);
         strv_free(u->warnings);
         free(u);
+    } else if (map) {
+        ports_add(x, map, published, u);
     } else {
-        container_save(x, saved, u);
-        container_event(x, "update", NULL);
+        published(u, &e);
     }
-    json_object_put(body);
 }

@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "engine/config.h"
+#include "engine/networks.h"
 #include "engine/spec.h"
-#include "network/network.h"
 #include "runtime/seccomp.h"
 #include "wire/listen.h"
 
@@ -58,6 +58,10 @@ static int check_network(const struct daemon_options *o, struct err *e) {
                                       .bip = o->bip,
                                       .fixed_cidr = o->fixed_cidr,
                                       .gateway = o->default_gateway,
+                                      .fixed_cidr6 = o->fixed_cidr6,
+                                      .gateway6 = o->default_gateway6,
+                                      .host_binding = o->host_binding,
+                                      .address_pools = o->address_pools,
                                       .mtu = o->mtu};
 
     return network_options_check(&n, e);

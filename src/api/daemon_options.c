@@ -46,8 +46,12 @@ static const struct option table[] = {
     {"data-root", 0, NULL, T_STRING, AT(data_root), NULL, "Root directory of persistent state"},
     {"graph", 'g', NULL, T_STRING, AT(data_root), NULL, NULL},
     {"debug", 'D', NULL, T_BOOL, AT(debug), NULL, "Enable debug mode"},
+    {"default-address-pool", 0, "default-address-pools", T_LIST, AT(address_pools), NULL,
+     "Default address pools for networks (base=10.0.0.0/8,size=24)"},
     {"default-gateway", 0, NULL, T_STRING, AT(default_gateway), NULL,
      "Container default gateway IPv4 address"},
+    {"default-gateway-v6", 0, NULL, T_STRING, AT(default_gateway6), NULL,
+     "Container default gateway IPv6 address"},
     {"default-ipc-mode", 0, NULL, T_STRING, AT(default_ipc_mode), NULL,
      "Default mode for containers ipc (\"shareable\" | \"private\")"},
     {"default-shm-size", 0, NULL, T_BYTES, AT(shm_size), NULL, "Default shm size for containers"},
@@ -62,7 +66,11 @@ static const struct option table[] = {
      "Root directory for execution state files"},
     {"experimental", 0, NULL, T_BOOL, AT(experimental), NULL, "Enable experimental features"},
     {"fixed-cidr", 0, NULL, T_STRING, AT(fixed_cidr), NULL, "IPv4 subnet for fixed IPs"},
+    {"fixed-cidr-v6", 0, NULL, T_STRING, AT(fixed_cidr6), NULL,
+     "IPv6 subnet of the default bridge"},
     {"group", 'G', NULL, T_STRING, AT(group), NULL, "Group for the unix socket"},
+    {"host-gateway-ip", 0, NULL, T_STRING, AT(host_gateway), NULL,
+     "IP address that the special name host-gateway stands for"},
     {"help", 'h', "", T_BOOL, AT(help), NULL, "Print usage"},
     {"host", 'H', "hosts", T_LIST, AT(hosts), NULL, "Daemon socket(s) to connect to"},
     {"icc", 0, NULL, T_BOOL, AT(icc), NULL, "Enable inter-container communication"},
@@ -71,8 +79,12 @@ static const struct option table[] = {
     {"init", 0, NULL, T_BOOL, AT(init), NULL,
      "Run an init in the container to forward signals and reap processes"},
     {"init-path", 0, NULL, T_STRING, AT(init_path), NULL, "Path to the init binary"},
+    {"ip", 0, NULL, T_STRING, AT(host_binding), NULL, "Default IP when publishing container ports"},
     {"ip-forward", 0, NULL, T_BOOL, AT(ip_forward), NULL, "Enable net.ipv4.ip_forward"},
     {"ip-masq", 0, NULL, T_BOOL, AT(ip_masq), NULL, "Enable IP masquerading"},
+    {"iptables", 0, NULL, T_BOOL, AT(firewall), NULL,
+     "Write packet filter rules (by nf_tables; iptables itself is never called)"},
+    {"ipv6", 0, NULL, T_BOOL, AT(ipv6), NULL, "Enable IPv6 on the default bridge"},
     {"label", 0, "labels", T_LIST, AT(labels), NULL, "Set key=value labels to the daemon"},
     {"libexec-dir", 0, "", T_STRING, AT(libexec), NULL,
      "Directory of fence-spawner, fence-monitor and fence-init"},
@@ -103,6 +115,9 @@ static const struct option table[] = {
     {"tlscert", 0, NULL, T_STRING, AT(tls_cert), NULL, "Path to TLS certificate file"},
     {"tlskey", 0, NULL, T_STRING, AT(tls_key), NULL, "Path to TLS key file"},
     {"tlsverify", 0, NULL, T_BOOL, AT(tls_verify), NULL, "Use TLS and verify the remote"},
+    /* Address translation carries the traffic either way; what it cannot is fence-netd's. */
+    {"userland-proxy", 0, NULL, T_BOOL, AT(userland_proxy), NULL,
+     "Accepted for Docker's sake: there is no proxy per port"},
     {"userns-fallback", 0, NULL, T_STRING, AT(userns_fallback), NULL,
      "When a container cannot have its own user namespace: \"warn\" | \"refuse\""},
     {"userns-remap", 0, NULL, T_STRING, AT(userns_remap), NULL,
@@ -123,20 +138,13 @@ static const struct option table[] = {
     {"cpu-rt-period", 0, NULL, T_INT, REFUSED, "0", NULL},
     {"cpu-rt-runtime", 0, NULL, T_INT, REFUSED, "0", NULL},
     {"cri-containerd", 0, NULL, T_BOOL, REFUSED, "false", NULL},
-    {"default-address-pool", 0, "default-address-pools", T_LIST, REFUSED, "", NULL},
     {"default-cgroupns-mode", 0, NULL, T_STRING, REFUSED, "", NULL},
-    {"default-gateway-v6", 0, NULL, T_STRING, REFUSED, "", NULL},
     {"default-runtime", 0, NULL, T_STRING, REFUSED, "runc", NULL},
     {"exec-opt", 0, "exec-opts", T_LIST, REFUSED, "native.cgroupdriver=cgroupfs", NULL},
     {"features", 0, NULL, T_MAP, REFUSED, "", NULL},
-    {"fixed-cidr-v6", 0, NULL, T_STRING, REFUSED, "", NULL},
     {"default-network-opt", 0, "default-network-opts", T_MAP, REFUSED, "", NULL},
-    {"host-gateway-ip", 0, NULL, T_STRING, REFUSED, "", NULL},
     {"insecure-registry", 0, "insecure-registries", T_LIST, REFUSED, "", NULL},
-    {"ip", 0, NULL, T_STRING, REFUSED, "0.0.0.0", NULL},
     {"ip6tables", 0, NULL, T_BOOL, REFUSED, "false", NULL},
-    {"iptables", 0, NULL, T_BOOL, REFUSED, "true", NULL},
-    {"ipv6", 0, NULL, T_BOOL, REFUSED, "false", NULL},
     {"max-concurrent-downloads", 0, NULL, T_INT, REFUSED, "3", NULL},
     {"max-concurrent-uploads", 0, NULL, T_INT, REFUSED, "5", NULL},
     {"max-download-attempts", 0, NULL, T_INT, REFUSED, "5", NULL},
@@ -154,7 +162,6 @@ static const struct option table[] = {
     {"storage-driver", 's', NULL, T_STRING, REFUSED, "overlay2", NULL},
     {"storage-opt", 0, "storage-opts", T_LIST, REFUSED, "", NULL},
     {"swarm-default-advertise-addr", 0, NULL, T_STRING, REFUSED, "", NULL},
-    {"userland-proxy", 0, NULL, T_BOOL, REFUSED, "true", NULL},
     {"userland-proxy-path", 0, NULL, T_STRING, REFUSED, "", NULL},
 };
 #define OPTIONS (sizeof table / sizeof *table)
@@ -167,6 +174,8 @@ void daemon_options_init(struct daemon_options *o) {
     *o = (struct daemon_options){.ip_masq = true,
                                  .icc = true,
                                  .ip_forward = true,
+                                 .firewall = true,
+                                 .userland_proxy = true,
                                  .shutdown_timeout = 15,
                                  .shm_size = 64 << 20};
 }
@@ -353,7 +362,14 @@ static int list_values(const struct option *o, struct json_object *v, char ***re
         return wrong_type(o, v, "[]string", e);
     for (size_t i = 0; i < json_object_array_length(v); i++) {
         struct json_object *item = json_object_array_get_idx(v, i);
-        int r = o->offset == REFUSED ? 0 : check_scalar(o, item, e);
+        int r;
+
+        if (jsn_str(item, "base")) { /* default-address-pools */
+            strv_take(ret, xasprintf("base=%s,size=%lld", jsn_str(item, "base"),
+                                     (long long)jsn_int(item, "size", 0)));
+            continue;
+        }
+        r = o->offset == REFUSED ? 0 : check_scalar(o, item, e);
 
         if (r < 0)
             return r;
@@ -597,7 +613,14 @@ void daemon_options_engine(struct daemon_options *o, struct engine_options *ret)
                 .mtu = o->mtu,
                 .ip_masq = o->ip_masq,
                 .icc = o->icc,
-                .ip_forward = o->ip_forward},
+                .ip_forward = o->ip_forward,
+                .firewall = o->firewall,
+                .ipv6 = o->ipv6,
+                .fixed_cidr6 = take_ptr(o->fixed_cidr6),
+                .gateway6 = take_ptr(o->default_gateway6),
+                .host_binding = take_ptr(o->host_binding),
+                .address_pools = take_ptr(o->address_pools)},
+        .host_gateway = take_ptr(o->host_gateway),
     };
     if (o->cors_enabled && !ret->cors_origin)
         ret->cors_origin = xstrdup("*");

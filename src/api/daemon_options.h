@@ -17,13 +17,15 @@ struct daemon_options {
     char **hosts; /* -H, in order */
     char *config_file, *data_root, *exec_root, *pidfile, *group, *log_level, *log_format;
     char *cgroup_parent, *log_driver, *bridge, *bip, *fixed_cidr, *default_gateway, *nft_table;
+    char *default_gateway6, *fixed_cidr6, *host_gateway, *host_binding, **address_pools;
     char *cors_header, *tls_cert, *tls_key, *tls_ca, *seccomp_profile, *init_path, *userns_remap;
     char *userns_fallback, *libexec, *idmap_dir, *default_ipc_mode, *node_name;
     char **labels, **dns, **dns_search, **dns_opts;
     struct strmap log_opts, default_ulimits;
     int64_t mtu, shutdown_timeout, shm_size;
-    bool debug, tls, tls_verify, live_restore, docker_compat, ip_masq, icc, ip_forward,
-        no_new_privileges, experimental, init, selinux_enabled, help, version, validate;
+    bool debug, tls, tls_verify, live_restore, docker_compat, ip_masq, icc, ip_forward, firewall,
+        ipv6, userland_proxy, no_new_privileges, experimental, init, selinux_enabled, help, version,
+        validate;
     bool cors_enabled; /* the old --api-enable-cors: any origin */
 };
 

@@ -2,54 +2,83 @@
 #include "api/show.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "engine/config.h"
+#include "engine/endpoints.h"
 #include "engine/health.h"
+#include "engine/ports.h"
 #include "format/units.h"
 #include "image/changes.h"
 
-const char *show_network_name(const struct container *c) {
-    const char *mode = c->rec.host.network_mode;
-
-    if (mode_container(mode))
-        return NULL;
-    if (mode_is_host(mode))
-        return "host";
-    return network_mode_is_none(mode) || c->rec.config.network_disabled ? "none" : "bridge";
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-void show_network_id(const struct engine *eng, const char *name, char out[static ID_LEN + 1]) {
-    auto_free char *text = xasprintf("%s/network/%s", eng->id, name);
-    char digest[DIGEST_SIZE];
+static void fill_settings(const struct container *c, const struct endpoint *ep, bool aliases,
+                          int version, struct endpoint_settings *s) {
+    const struct network *n = network_find(c->engine, ep->network, NULL);
 
-    digest_of(text, strlen(text), digest);
-    memcpy(out, digest + DIGEST_LEN - ID_LEN, ID_LEN + 1);
-}
-
-void show_networks(const struct container *c, struct jw *w) {
-    const char *name = show_network_name(c);
-    const struct container_net *net = &c->rec.net;
-    struct endpoint_settings ep;
-    char id[ID_LEN + 1] = "";
-
-    jw_object(w);
-    if (name) {
-        field_init(&endpoint_settings_table, &ep);
-        if (c->rec.has_been_started || !str_empty(c->rec.error))
-            show_network_id(c->engine, name, id);
-        str_set(&ep.network_id, id);
-        str_set(&ep.endpoint_id, net->endpoint_id);
-        str_set(&ep.gateway, net->gateway);
-        str_set(&ep.ip_address, net->address);
-        ep.ip_prefix_len = net->prefix_len;
-        str_set(&ep.mac_address, net->mac);
-        jw_key(w, name);
-        field_emit(&endpoint_settings_table, &ep, w);
-        field_done(&endpoint_settings_table, &ep);
+    str_set(&s->network_id, ep->network_id);
+    str_set(&s->endpoint_id, ep->id);
+    str_set(&s->gateway, ep->gateway);
+    str_set(&s->ip_address, ep->address);
+    s->ip_prefix_len = ep->prefix_len;
+    str_set(&s->ipv6_gateway, ep->gateway6);
+    str_set(&s->global_ipv6_address, ep->address6);
+    s->global_ipv6_prefix_len = ep->prefix_len6;
+    str_set(&s->mac_address, ep->mac);
+    strmap_copy(&s->driver_opts, &ep->driver_opts);
+    s->gw_priority = ep->gw_priority;
+    if (!aliases)
+        return;
+    if (!str_empty(ep->want_ip4) || !str_empty(ep->want_ip6) || ep->link_local) {
+        s->ipam_config = field_new_items(&endpoint_ipam_table, 1);
+        str_set(&s->ipam_config->ipv4_address, ep->want_ip4);
+        str_set(&s->ipam_config->ipv6_address, ep->want_ip6);
+        s->ipam_config->link_local_ips = strv_dup(ep->link_local);
     }
+    s->links = strv_dup(ep->links);
+    s->aliases = strv_dup(ep->aliases);
+    if (!n || !network_is_user(n) || !(ep->id || c->rec.running))
+        return;
+    if (version < 45) { /* the short id was one of the aliases */
+        strv_take(&s->aliases, xasprintf("%.*s", ID_SHORT_LEN, c->rec.id));
+        return;
+    }
+    strv_add(&s->dns_names, c->rec.name);
+    strv_for_each (alias, ep->aliases)
+        if (!strv_has(s->dns_names, alias))
+            strv_add(&s->dns_names, alias);
+    strv_take(&s->dns_names, xasprintf("%.*s", ID_SHORT_LEN, c->rec.id));
+    if (!strv_has(s->dns_names, c->rec.config.hostname))
+        strv_add(&s->dns_names, c->rec.config.hostname);
+}
+
+void show_networks(const struct container *c, bool aliases, int version, struct jw *w) {
+    auto_strv names = NULL;
+
+    for (size_t i = 0; i < c->rec.endpoints.count; i++)
+        strv_add(&names, field_array_at(&c->rec.endpoints, struct endpoint, i)->network);
+    if (names)
+        qsort(names, strv_len(names), sizeof *names, compare_names);
+    jw_object(w);
+    strv_for_each (name, names)
+        for (size_t i = 0; i < c->rec.endpoints.count; i++) {
+            const struct endpoint *ep = field_array_at(&c->rec.endpoints, struct endpoint, i);
+            struct endpoint_settings s;
+
+            if (!str_eq(ep->network, name))
+                continue;
+            field_init(&endpoint_settings_table, &s);
+            fill_settings(c, ep, aliases, version, &s);
+            jw_key(w, name);
+            field_emit(&endpoint_settings_table, &s, w);
+            field_done(&endpoint_settings_table, &s);
+        }
     jw_end_object(w);
 }
 
@@ -104,8 +133,8 @@ static char *command_text(const struct container *c) {
     return buf_take(&b);
 }
 
-void show_container_summary(const struct container *c, int64_t size_rw, int64_t size_root,
-                            struct jw *w) {
+void show_container_summary(const struct container *c, int version, int64_t size_rw,
+                            int64_t size_root, struct jw *w) {
     auto_free char *status = show_status_text(c), *name = xasprintf("/%s", c->rec.name);
     auto_free char *command = command_text(c);
 
@@ -120,19 +149,7 @@ void show_container_summary(const struct container *c, int64_t size_rw, int64_t 
     jw_kstr(w, "Command", command);
     jw_kint(w, "Created", c->rec.created_ns / NS_PER_SEC);
     jw_key(w, "Ports");
-    jw_array(w);
-    if (c->rec.running) {
-        strmap_for_each(port, &c->rec.config.exposed_ports) {
-            const char *proto = strchr(port->key, '/');
-            int64_t number = strtoll(port->key, NULL, 10);
-
-            jw_object(w);
-            jw_kint(w, "PrivatePort", number);
-            jw_kstr(w, "Type", proto ? proto + 1 : "tcp");
-            jw_end_object(w);
-        }
-    }
-    jw_end_array(w);
+    ports_emit_list(c, w);
     if (size_rw > 0)
         jw_kint(w, "SizeRw", size_rw);
     if (size_root > 0)
@@ -150,7 +167,7 @@ void show_container_summary(const struct container *c, int64_t size_rw, int64_t 
     jw_key(w, "NetworkSettings");
     jw_object(w);
     jw_key(w, "Networks");
-    show_networks(c, w);
+    show_networks(c, false, version, w);
     jw_end_object(w);
     jw_key(w, "Mounts");
     jw_array(w);

@@ -6,18 +6,13 @@
 #include "format/digest.h"
 #include "format/json.h"
 
-/* The name of the network that the container is on: "bridge", "none", "host"; NULL when it shares
- * another container's. */
-const char *show_network_name(const struct container *c);
-/* Id of one of the three networks that every engine has: 64 hex digits. */
-void show_network_id(const struct engine *eng, const char *name, char out[static ID_LEN + 1]);
-/* {"bridge": {...}}: with_driver_opts as newer versions print endpoints. */
-void show_networks(const struct container *c, struct jw *w);
+/* {"bridge": {...}}, as the API version has it. The list shows no aliases, links and wishes. */
+void show_networks(const struct container *c, bool aliases, int version, struct jw *w);
 /* "Up 5 minutes (healthy)". Owned by the caller. */
 char *show_status_text(const struct container *c);
 /* One element of GET /containers/json. Sizes are left out when negative. */
-void show_container_summary(const struct container *c, int64_t size_rw, int64_t size_root,
-                            struct jw *w);
+void show_container_summary(const struct container *c, int version, int64_t size_rw,
+                            int64_t size_root, struct jw *w);
 /* The image as ps shows it: the name given at create while it still points there, else the id. */
 const char *show_image_name(const struct container *c);
 

@@ -135,7 +135,7 @@ static void emit_containers(const struct df *d, struct jw *w) {
         const struct container *c = map_get(&d->call->engine->containers, s->id);
 
         if (c) /* else removed while the worker walked */
-            show_container_summary(c, s->rw, s->root, w);
+            show_container_summary(c, d->call->version, s->rw, s->root, w);
     }
     jw_end_array(w);
 }

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/adopt.h"
+#include "engine/container.h"
+#include "engine/endpoints.h"
+#include "engine/health.h"
+#include "engine/idmap.h"
+#include "engine/links.h"
+#include "engine/log_compress.h"
+#include "engine/ports.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -121,17 +128,9 @@ static int believe_files(const char *state_dir, struct monitor_started *ret) {
 }
 
 static void adopt_network(struct container *c) {
-    struct network_endpoint ep = {.host_if = c->rec.net.host_if,
-                                  .mac = c->rec.net.mac,
-                                  .address = c->rec.net.address,
-                                  .gateway = c->rec.net.gateway,
-                                  .prefix_len = (int)c->rec.net.prefix_len,
-                                  .mtu = c->rec.net.mtu};
-    auto_err e = ERR_INIT;
-
-    if (c->rec.net.address && network_adopt(c->engine->network, &ep, &e) < 0)
-        log_warn("the address of a running container could not be reserved", "container", c->rec.id,
-                 "error", err_msg(&e));
+    endpoints_adopt(c);
+    ports_adopt(c);
+    links_open(c);
 }
 
 /* The process has ended, or must: nothing runs without a monitor. */

@@ -23,11 +23,11 @@ static const struct field ipam_fields[] = {
     FIELD(struct endpoint_ipam, "LinkLocalIPs", FIELD_STRV, link_local_ips, OMIT),
     FIELD_END,
 };
-static const struct field_table ipam_table = FIELD_TABLE(struct endpoint_ipam, ipam_fields);
+const struct field_table endpoint_ipam_table = FIELD_TABLE(struct endpoint_ipam, ipam_fields);
 
 #define ES struct endpoint_settings
 static const struct field endpoint_fields[] = {
-    FIELD_SUB(ES, "IPAMConfig", FIELD_STRUCT_P, ipam_config, 0, ipam_table),
+    FIELD_SUB(ES, "IPAMConfig", FIELD_STRUCT_P, ipam_config, 0, endpoint_ipam_table),
     FIELD(ES, "Links", FIELD_STRV, links, 0),
     FIELD(ES, "Aliases", FIELD_STRV, aliases, 0),
     FIELD(ES, "NetworkID", FIELD_STR, network_id, 0),

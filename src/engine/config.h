@@ -37,6 +37,7 @@ struct networking_config {
     struct field_map endpoints; /* network name or id -> struct endpoint_settings */
 };
 extern const struct field_table networking_config_table;
+extern const struct field_table endpoint_ipam_table;
 /* As NetworkSettings.Networks.* of inspect prints it. */
 extern const struct field_table endpoint_settings_table;
 

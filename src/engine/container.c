@@ -8,22 +8,12 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/endpoints.h"
 #include "engine/health.h"
 #include "engine/idmap.h"
 #include "engine/names.h"
+#include "engine/ports.h"
 #include "engine/spec.h"
-
-static const struct field net_fields[] = {
-    FIELD(struct container_net, "HostIf", FIELD_STR, host_if, FIELD_OMIT_EMPTY),
-    FIELD(struct container_net, "Mac", FIELD_STR, mac, FIELD_OMIT_EMPTY),
-    FIELD(struct container_net, "Address", FIELD_STR, address, FIELD_OMIT_EMPTY),
-    FIELD(struct container_net, "Gateway", FIELD_STR, gateway, FIELD_OMIT_EMPTY),
-    FIELD(struct container_net, "EndpointID", FIELD_STR, endpoint_id, FIELD_OMIT_EMPTY),
-    FIELD(struct container_net, "PrefixLen", FIELD_INT, prefix_len, FIELD_OMIT_EMPTY),
-    FIELD(struct container_net, "Mtu", FIELD_INT, mtu, FIELD_OMIT_EMPTY),
-    FIELD_END,
-};
-static const struct field_table net_table = FIELD_TABLE(struct container_net, net_fields);
 
 static const struct field record_fields[] = {
     FIELD(struct container_record, "Id", FIELD_STR, id, 0),
@@ -39,7 +29,6 @@ static const struct field record_fields[] = {
     FIELD_SUB(struct container_record, "Mounts", FIELD_ARRAY, mounts, 0, mount_point_table),
     FIELD(struct container_record, "DiffIDs", FIELD_STRV, diff_ids, 0),
     FIELD(struct container_record, "Platform", FIELD_STR, image_platform, 0),
-    FIELD(struct container_record, "Networking", FIELD_STR, networking, FIELD_OMIT_EMPTY),
     FIELD(struct container_record, "Running", FIELD_BOOL_T, running, 0),
     FIELD(struct container_record, "Paused", FIELD_BOOL_T, paused, 0),
     FIELD(struct container_record, "Held", FIELD_BOOL_T, held, FIELD_OMIT_EMPTY),
@@ -57,7 +46,11 @@ static const struct field record_fields[] = {
     FIELD(struct container_record, "ExtraIds", FIELD_STRV, extra_ids, FIELD_OMIT_EMPTY),
     FIELD(struct container_record, "Error", FIELD_STR, error, FIELD_OMIT_EMPTY),
     FIELD(struct container_record, "JoinedUserNS", FIELD_STR, joined_userns, FIELD_OMIT_EMPTY),
-    FIELD_SUB(struct container_record, "Net", FIELD_STRUCT, net, 0, net_table),
+    FIELD(struct container_record, "Links", FIELD_STRV, links, FIELD_OMIT_EMPTY),
+    FIELD_SUB(struct container_record, "Endpoints", FIELD_ARRAY, endpoints, FIELD_LIST_EMPTY,
+              endpoint_table),
+    FIELD_SUB(struct container_record, "Ports", FIELD_ARRAY, ports, FIELD_LIST_EMPTY,
+              published_port_table),
     FIELD(struct container_record, "Warnings", FIELD_STRV, warnings, FIELD_OMIT_EMPTY),
     FIELD(struct container_record, "ProcessLabel", FIELD_STR, process_label, FIELD_OMIT_EMPTY),
     FIELD(struct container_record, "MountLabel", FIELD_STR, mount_label, FIELD_OMIT_EMPTY),
@@ -70,7 +63,10 @@ static const struct field runtime_fields[] = {
     FIELD(struct container_record, "IdmapBase", FIELD_INT, idmap_base, 0),
     FIELD(struct container_record, "ExtraIds", FIELD_STRV, extra_ids, FIELD_OMIT_EMPTY),
     FIELD(struct container_record, "JoinedUserNS", FIELD_STR, joined_userns, FIELD_OMIT_EMPTY),
-    FIELD_SUB(struct container_record, "Net", FIELD_STRUCT, net, 0, net_table),
+    FIELD_SUB(struct container_record, "Endpoints", FIELD_ARRAY, endpoints, FIELD_LIST_EMPTY,
+              endpoint_table),
+    FIELD_SUB(struct container_record, "Ports", FIELD_ARRAY, ports, FIELD_LIST_EMPTY,
+              published_port_table),
     FIELD_END,
 };
 const struct field_table container_runtime_table =
@@ -248,6 +244,7 @@ int container_rename(struct container *c, const char *name, struct err *e) {
     map_del(&c->engine->names, c->rec.name);
     str_set(&c->rec.name, name);
     map_put(&c->engine->names, c->rec.name, c);
+    endpoints_tell_names(c);
     container_save(c, name_saved, xstrdup(c->rec.id));
     container_event(c, "rename", "oldName", old, NULL);
     return 0;

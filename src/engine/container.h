@@ -28,12 +28,6 @@
 #include "image/ids.h"
 #include "oci/container_config.h"
 
-/* The endpoint on the default bridge, while it runs. */
-struct container_net {
-    char *host_if, *mac, *address, *gateway, *endpoint_id;
-    int64_t prefix_len, mtu;
-};
-
 /* What survives the daemon. */
 struct container_record {
     char *id, *name; /* name without the slash */
@@ -46,7 +40,8 @@ struct container_record {
     struct field_array mounts; /* struct mount_point */
     char **diff_ids;           /* of the image's layers, bottom first: they outlive its tags */
     char *image_platform;
-    char *networking; /* NetworkingConfig of the create body, JSON text, or NULL */
+    char **links;                 /* "id:alias", see links.h */
+    struct field_array endpoints; /* struct endpoint: the networks it is, or will be, on */
     /* state */
     bool held; /* paused by us, for a commit: a daemon that dies meanwhile must not leave it so */
     bool running, paused, restarting, dead, oom_killed, manually_stopped, has_been_started;
@@ -54,10 +49,10 @@ struct container_record {
     int64_t pid, start_time, exit_code, restart_count;
     int64_t idmap_base;
     char *error;
-    char **extra_ids;    /* ids above 65535 that its map has lines for, as decimal text */
-    char *joined_userns; /* id of the container whose user namespace it is in, or NULL */
-    struct container_net net;
-    char **warnings;                   /* of create, for inspect and logs */
+    char **extra_ids;         /* ids above 65535 that its map has lines for, as decimal text */
+    char *joined_userns;      /* id of the container whose user namespace it is in, or NULL */
+    struct field_array ports; /* struct published_port, while it runs */
+    char **warnings;          /* of create, for inspect and logs */
     char *process_label, *mount_label; /* of SELinux, or NULL */
 };
 extern const struct field_table container_record_table;
@@ -217,7 +212,8 @@ extern const struct monitor_events container_monitor_events; /* arg: struct cont
 /* The process has ended (or never was): state, event, waiters, restart policy. */
 void container_on_exit(struct container *c, const struct monitor_exit *x);
 void container_end_cleared(struct container *c);     /* records c->end */
-void container_release_runtime(struct container *c); /* address, id range, pidfd, link */
+void container_release_runtime(struct container *c); /* addresses, ports, id range, pidfd, link */
+void container_release_process(struct container *c); /* the last three */
 /* Runs fn(c, arg) when no start is under way. */
 void container_when_settled(struct container *c, void (*fn)(struct container *c, void *arg),
                             void *arg);

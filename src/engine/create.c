@@ -13,9 +13,11 @@
 #include "base/log.h"
 #include "engine/container.h"
 #include "engine/create_body.h"
+#include "engine/endpoints.h"
 #include "engine/host_limits.h"
 #include "engine/host_paths.h"
 #include "engine/labels.h"
+#include "engine/links.h"
 #include "engine/names.h"
 #include "engine/userns.h"
 #include "image/overlay.h"
@@ -299,7 +301,6 @@ static int fill(struct creation *x, struct create_body *body, struct image *imag
     rec->created_ns = clock_real_ns();
     str_set(&rec->image_id, image->id);
     str_set(&rec->image_platform, "linux");
-    rec->networking = create_body_networking_text(body);
     field_copy(&container_config_table, &rec->config, &body->config);
     field_copy(&host_config_table, &rec->host, &body->host);
     r = container_config_command(&rec->config, &rec->path, &rec->args, e);
@@ -331,6 +332,10 @@ static int fill(struct creation *x, struct create_body *body, struct image *imag
         rec->config.hostname = xstrndup(rec->id, ID_SHORT_LEN);
     }
     r = labels_choose(c, e);
+    if (r == 0)
+        r = endpoints_plan(c, &body->networking, e);
+    if (r == 0)
+        r = links_plan(c, e);
     if (r < 0)
         return r;
     decide_userns(c, &x->warnings);

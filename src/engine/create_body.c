@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include "engine/create_body.h"
+#include "engine/port_map.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -143,6 +144,7 @@ static void adapt_to_version(struct create_body *b, int minor) {
         b->config.healthcheck->start_interval = 0;
     }
     b->flat_read_only_binds = minor < 44;
+    b->several_endpoints = minor >= 44;
     for (size_t i = 0; minor < 44 && i < b->networking.endpoints.count; i++) {
         /* What clients sent back of an inspect, and no wish. */
         str_set(&field_map_at(&b->networking.endpoints, struct endpoint_settings, i)->mac_address,
@@ -212,11 +214,6 @@ void create_body_merge(struct create_body *b, const struct container_config *ima
     host_config_set_defaults(&b->host, d);
 }
 
-char *create_body_networking_text(const struct create_body *b) {
-    return b->networking.endpoints.count ? field_to_text(&networking_config_table, &b->networking)
-                                         : NULL;
-}
-
 /* ---- networking ---------------------------------------------------------------------------- */
 static int check_ipam(const struct endpoint_ipam *ipam, struct err *e) {
     unsigned char address[sizeof(struct in6_addr)];
@@ -244,7 +241,7 @@ static int check_mac(const struct endpoint_settings *s, const struct container_c
     if (!mac_is_valid(s->mac_address)) {
         return err_set(e, ERR_INVALID, "address %s: invalid MAC address", s->mac_address);
     }
-    if (!str_empty(c->mac_address) && !str_case_eq(c->mac_address, s->mac_address)) {
+    if (c && !str_empty(c->mac_address) && !str_case_eq(c->mac_address, s->mac_address)) {
         return err_set(e, ERR_INVALID,
                        "the container-wide MAC address must match the endpoint-specific MAC "
                        "address for the main network, or be left empty");
@@ -252,22 +249,25 @@ static int check_mac(const struct endpoint_settings *s, const struct container_c
     return 0;
 }
 
+int create_body_check_endpoint(const struct endpoint_settings *s, const struct container_config *c,
+                               struct err *e) {
+    int r = s->ipam_config ? check_ipam(s->ipam_config, e) : 0;
+
+    return r < 0 ? r : check_mac(s, c, e);
+}
+
 static int check_endpoints(const struct networking_config *n, const struct container_config *c,
-                           struct err *e) {
-    if (n->endpoints.count > 1) {
+                           bool several, struct err *e) {
+    if (n->endpoints.count > 1 && !several) {
         auto_free char *names = strv_join(n->endpoints.keys, ", ");
 
         return err_set(e, ERR_INVALID, "Container cannot be connected to network endpoints: %s",
                        names);
     }
     for (size_t i = 0; i < n->endpoints.count; i++) {
-        const struct endpoint_settings *s =
-            field_map_at(&n->endpoints, struct endpoint_settings, i);
-        int r = s->ipam_config ? check_ipam(s->ipam_config, e) : 0;
+        int r = create_body_check_endpoint(field_map_at(&n->endpoints, struct endpoint_settings, i),
+                                           n->endpoints.count > 1 ? NULL : c, e);
 
-        if (r == 0) {
-            r = check_mac(s, c, e);
-        }
         if (r < 0) {
             return r;
         }
@@ -279,141 +279,6 @@ static int check_endpoints(const struct networking_config *n, const struct conta
 /* 400 "<what> is not supported yet: <member>=<value>" */
 static int refuse(struct err *e, const char *what, const char *member, const char *value) {
     return err_set(e, ERR_INVALID, "%s not supported yet: %s=%s", what, member, value);
-}
-
-/* "80" or "8000-8010", nothing else. */
-static bool port_range_is_valid(const char *text) {
-    auto_free char *first = xstrndup(text, strcspn(text, "-"));
-    const char *rest = text + strlen(first);
-    uint64_t from, to;
-
-    if (str_to_u64(first, &from) < 0 || from > UINT16_MAX) {
-        return false;
-    }
-    return !*rest || (str_to_u64(rest + 1, &to) == 0 && to <= UINT16_MAX && to >= from);
-}
-
-/* The ports of {"80/tcp": [{"HostPort": "8000-8010"}]}. */
-static int check_port_numbers(const char *port, struct json_object *list, struct err *e) {
-    auto_free char *inside = xstrndup(port, strcspn(port, "/"));
-
-    if (!port_range_is_valid(inside)) {
-        return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", inside);
-    }
-    for (size_t i = 0;
-         json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
-        const char *host = jsn_str(json_object_array_get_idx(list, i), "HostPort");
-
-        if (!str_empty(host) && !port_range_is_valid(host)) {
-            return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", host);
-        }
-    }
-    return 0;
-}
-
-/* A port with an empty or null list of bindings publishes nothing, and neither does one of the
- * host's network: Docker discards those. */
-static int check_ports(const char *json, bool discarded, struct err *e) {
-    auto_json *doc = NULL;
-    int r;
-
-    if (str_empty(json)) {
-        return 0;
-    }
-    r = jsn_parse(json, strlen(json), &doc, e);
-    if (r < 0 || !doc) {
-        return r;
-    }
-    if (!json_object_is_type(doc, json_type_object)) {
-        return err_set(e, ERR_INVALID,
-                       "json: cannot unmarshal PortBindings into Go struct field "
-                       "HostConfig.HostConfig.PortBindings of type nat.PortMap");
-    }
-    json_object_object_foreach(doc, port, list) {
-        r = check_port_numbers(port, list, e);
-        if (r < 0) {
-            return r;
-        }
-        if (discarded) {
-            continue;
-        }
-        if (json_object_is_type(list, json_type_array) ? json_object_array_length(list) > 0
-                                                       : list != NULL) {
-            auto_free char *value = xasprintf(
-                "{\"%s\":%s}", port, json_object_to_json_string_ext(list, JSON_C_TO_STRING_PLAIN));
-
-            return refuse(e, "published ports are", "HostConfig.PortBindings", value);
-        }
-    }
-    return 0;
-}
-
-/* Is `name` of EndpointsConfig the network that the mode means? */
-static bool is_network_of(const char *name, const char *mode) {
-    return network_mode_is_bridge(mode) ? network_mode_is_bridge(name) : str_eq(name, mode);
-}
-
-static int check_network(const struct create_body *b, struct err *e) {
-    const struct host_config *h = &b->host;
-    int r = check_ports(h->port_bindings, mode_is_host(h->network_mode), e);
-
-    if (r < 0) {
-        return r;
-    }
-    if (h->publish_all_ports && network_mode_is_bridge(h->network_mode)) {
-        return refuse(e, "published ports are", "HostConfig.PublishAllPorts", "true");
-    }
-    if (strv_len(h->links)) {
-        auto_free char *links = strv_join(h->links, ",");
-
-        return refuse(e, "links are", "HostConfig.Links", links);
-    }
-    if (network_mode_is_user(h->network_mode)) {
-        return err_set(e, ERR_INVALID,
-                       "network %s not found: user-defined networks are not supported yet: "
-                       "HostConfig.NetworkMode=%s",
-                       h->network_mode, h->network_mode);
-    }
-    for (size_t i = 0; i < b->networking.endpoints.count; i++) {
-        const char *name = b->networking.endpoints.keys[i];
-        const struct endpoint_settings *s =
-            field_map_at(&b->networking.endpoints, struct endpoint_settings, i);
-
-        if (network_mode_is_user(name)) {
-            return err_set(e, ERR_INVALID,
-                           "network %s not found: user-defined networks are not supported yet: "
-                           "NetworkingConfig.EndpointsConfig=%s",
-                           name, name);
-        }
-        if (!is_network_of(name, h->network_mode)) {
-            return refuse(e, "endpoints of other networks than the network mode are",
-                          "NetworkingConfig.EndpointsConfig", name);
-        }
-        if (s->ipam_config && (!str_empty(s->ipam_config->ipv4_address) ||
-                               !str_empty(s->ipam_config->ipv6_address))) {
-            return err_set(e, ERR_INVALID,
-                           "user specified IP address "
-                           "is supported on user defined networks only");
-        }
-        if (s->ipam_config && strv_len(s->ipam_config->link_local_ips)) {
-            return refuse(e, "link-local addresses are", "EndpointSettings.IPAMConfig.LinkLocalIPs",
-                          s->ipam_config->link_local_ips[0]);
-        }
-        if (strv_len(s->aliases)) {
-            return err_set(e, ERR_INVALID,
-                           "network-scoped alias is "
-                           "supported only for containers in user defined "
-                           "networks");
-        }
-        if (strv_len(s->links)) {
-            return refuse(e, "links are", "EndpointSettings.Links", s->links[0]);
-        }
-        if (s->driver_opts.count) {
-            return refuse(e, "network driver options are", "EndpointSettings.DriverOpts",
-                          s->driver_opts.entries[0].key);
-        }
-    }
-    return 0;
 }
 
 static int check_mount_options(const struct mount_spec *m, struct err *e) {
@@ -471,7 +336,7 @@ static int check_storage(const struct host_config *h, struct err *e) {
 
 int create_body_check_supported(const struct create_body *b, struct err *e) {
     const struct host_config *h = &b->host;
-    int r = check_network(b, e);
+    int r = port_map_check(h->port_bindings, e);
 
     if (r == 0) {
         r = check_storage(h, e);
@@ -518,7 +383,7 @@ int create_body_validate(struct create_body *b, const struct host_facts *facts, 
         r = host_config_validate(&b->host, &b->config, facts, warnings, e);
     }
     if (r == 0) {
-        r = check_endpoints(&b->networking, &b->config, e);
+        r = check_endpoints(&b->networking, &b->config, b->several_endpoints, e);
     }
     if (r == 0) {
         r = create_body_check_supported(b, e);

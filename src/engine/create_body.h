@@ -14,6 +14,11 @@
 #include "engine/hostconfig.h"
 #include "format/field.h"
 
+/* Addresses of an endpoint: ERR_INVALID in dockerd's words. c: NULL without a container-wide MAC.
+ */
+int create_body_check_endpoint(const struct endpoint_settings *s, const struct container_config *c,
+                               struct err *e);
+
 struct create_body {
     struct container_config config;
     struct host_config host;
@@ -21,6 +26,7 @@ struct create_body {
     /* The client's API says nothing of what is mounted below a read-only bind (before 1.44): that
      * stays as it is. */
     bool flat_read_only_binds;
+    bool several_endpoints; /* of NetworkingConfig, since 1.44 */
 };
 void create_body_init(struct create_body *b);
 void create_body_done(struct create_body *b);
@@ -36,8 +42,6 @@ int create_body_validate(struct create_body *b, const struct host_facts *facts, 
 /* The last part of create_body_validate(): 400 naming member and value for everything that this
  * engine does not do yet. Zero and default values always pass. */
 int create_body_check_supported(const struct create_body *b, struct err *e);
-/* NetworkingConfig as JSON text, NULL when the client gave none. Owned by the caller. */
-char *create_body_networking_text(const struct create_body *b);
 
 /* ---- user namespace ------------------------------------------------------------------------ */
 enum userns_choice {

@@ -1,5 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/engine.h"
+#include "engine/adopt.h"
+#include "engine/container.h"
+#include "engine/endpoints.h"
+#include "engine/exec.h"
+#include "engine/host_limits.h"
+#include "engine/idmap.h"
+#include "engine/init_layer.h"
+#include "engine/netd_link.h"
+#include "engine/ports.h"
+#include "engine/spawner_link.h"
+#include "engine/userns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -154,8 +165,6 @@ static int open_parts(struct engine *eng, struct err *e) {
         r = volume_store_open(eng->data_root, eng->store, &eng->volumes, e);
     if (r == 0)
         r = idmap_open(eng->options.idmap_dir, &eng->idmap, e);
-    if (r == 0)
-        r = network_open(&eng->options.net, &eng->network, e);
     return r;
 }
 
@@ -173,23 +182,18 @@ static void on_caught_up(void *arg) {
     }
 }
 
-static void on_network_pause_end(void *arg) {
-    struct engine *eng = arg;
+/* What fence-netd has to know of the containers that run. */
+static void tell_netd(struct engine *eng) {
+    netd_sync_begin(eng->netd);
+    map_for_each (it, &eng->containers) {
+        struct container *c = it->value;
 
-    loop_timer_free(eng->network_pause);
-    eng->network_pause = NULL;
-    loop_fd_set(eng->network_watch, LOOP_READ);
-}
-
-static void on_network(void *arg, unsigned events) {
-    struct engine *eng = arg;
-
-    (void)events;
-    if (!network_on_event(eng->network))
-        return;
-    /* Two daemons with one table would take each other's rules away as fast as they can. */
-    loop_fd_set(eng->network_watch, 0);
-    eng->network_pause = loop_timer_new(eng->loop, NETWORK_PAUSE_MS, 0, on_network_pause_end, eng);
+        if (!c->rec.running)
+            continue;
+        endpoints_tell_names(c);
+        ports_tell(c);
+    }
+    netd_sync_end(eng->netd);
 }
 
 int engine_open(struct loop *l, struct engine_options *options, struct engine **ret,
@@ -199,7 +203,7 @@ int engine_open(struct loop *l, struct engine_options *options, struct engine **
 
     list_init(&eng->net_calls);
     eng->loop = l;
-    eng->lock_fd = -1;
+    eng->lock_fd = eng->netlink = -1;
     eng->started_ns = clock_real_ns();
     eng->options = *options;
     *options = (struct engine_options){0};
@@ -227,15 +231,19 @@ int engine_open(struct loop *l, struct engine_options *options, struct engine **
     eng->events = events_new(eng->store);
     store_on_caught_up(eng->store, on_caught_up, eng);
     eng->spawner = spawner_link_new(eng);
+    eng->netd = netd_link_new(eng, tell_netd);
     r = spawner_link_warm_up(eng->spawner, e);
+    if (r == 0)
+        r = networks_open(eng, e);
     if (r == 0)
         r = engine_adopt(eng, e);
     if (r < 0) {
         engine_close(eng);
         return r;
     }
-    if (network_fd(eng->network) >= 0)
-        eng->network_watch = loop_fd_new(l, network_fd(eng->network), LOOP_READ, on_network, eng);
+    networks_watch(eng);
+    if (netd_link_is_up(eng->netd))
+        tell_netd(eng);
     (void)layer_store_collect(eng->layers); /* the number is of no interest */
     engine_empty_trash(eng);
     *ret = eng;
@@ -243,16 +251,19 @@ int engine_open(struct loop *l, struct engine_options *options, struct engine **
 }
 
 static void options_done(struct engine_options *o) {
-    char **strings[] = {&o->data_root,  &o->exec_root,  &o->default_ipc_mode, &o->cgroup_parent,
-                        &o->libexec,    &o->name,       &o->cors_origin,      &o->idmap_dir,
-                        &o->init_path,  &o->log_driver, &o->seccomp_profile,  &o->userns_remap,
-                        &o->net.bridge, &o->net.bip,    &o->net.fixed_cidr,   &o->net.gateway,
-                        &o->net.table};
+    char **strings[] = {&o->data_root,     &o->exec_root,        &o->default_ipc_mode,
+                        &o->cgroup_parent, &o->libexec,          &o->name,
+                        &o->cors_origin,   &o->idmap_dir,        &o->init_path,
+                        &o->log_driver,    &o->seccomp_profile,  &o->userns_remap,
+                        &o->net.bridge,    &o->net.bip,          &o->net.fixed_cidr,
+                        &o->net.gateway,   &o->net.table,        &o->net.fixed_cidr6,
+                        &o->net.gateway6,  &o->net.host_binding, &o->host_gateway};
 
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free(*strings[i]);
     strmap_done(&o->log_opts);
     strmap_done(&o->ulimits);
+    strv_free(o->net.address_pools);
     strv_free(o->labels);
     strv_free(o->dns);
     strv_free(o->dns_search);
@@ -281,7 +292,7 @@ void engine_close(struct engine *eng) {
 
     if (!eng)
         return;
-    idle = eng->network && is_idle_end(eng);
+    idle = is_idle_end(eng);
     net_call_drop_all(eng);
     /* What has been written is still told to those who wait for it. */
     while (eng->store && store_settle(eng->store))
@@ -297,13 +308,12 @@ void engine_close(struct engine *eng) {
     map_done(&eng->names);
     map_done(&eng->execs);
     map_done(&eng->ready_chains);
-    loop_fd_free(eng->network_watch);
-    loop_timer_free(eng->network_pause);
+    networks_close(eng, idle);
+    if (idle && eng->netd)
+        netd_link_shutdown(eng->netd);
+    netd_link_free(eng->netd);
     spawner_link_free(eng->spawner);
     events_free(eng->events);
-    if (idle)
-        network_withdraw(eng->network);
-    network_close(eng->network);
     idmap_close(eng->idmap);
     volume_store_free(eng->volumes);
     image_store_free(eng->images);

@@ -9,10 +9,10 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "engine/events.h"
+#include "engine/networks.h"
 #include "image/layer.h"
 #include "image/store.h"
 #include "loop/loop.h"
-#include "network/network.h"
 #include "runtime/cgroup.h"
 #include "runtime/lsm.h"
 #include "store/store.h"
@@ -37,12 +37,15 @@ struct engine_options {
         default_init, selinux_enabled;
     char *seccomp_profile;  /* path, "unconfined", or NULL for the default */
     char *default_ipc_mode; /* NULL: "private" */
+    char *host_gateway;     /* --host-gateway-ip, NULL: the default bridge's */
     char *userns_remap;     /* "": a range a container; "host": user namespaces off by default */
 };
 
 struct exec;
 struct http_server;
 struct spawner_link;
+struct netd_link;
+struct firewall;
 struct idmap;
 
 struct engine {
@@ -53,7 +56,11 @@ struct engine {
     struct layer_store *layers;
     struct image_store *images;
     struct volume_store *volumes;
-    struct network *network;
+    struct map networks, network_names; /* id, name -> struct network */
+    struct ipam_pools pools;
+    struct firewall *firewall; /* NULL: no nf_tables here */
+    struct netd_link *netd;
+    int netlink; /* NETLINK_ROUTE */
     struct events *events;
     struct idmap *idmap;
     struct cgroupfs_host *cgroups; /* this host's hierarchies */

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "engine/idmap.h"
 #include "engine/labels.h"
+#include "engine/links.h"
 #include "engine/spawner_link.h"
 #include "engine/spec.h"
 #include "image/tree.h"
@@ -232,6 +233,7 @@ static int fill_process(struct exec *x, struct container *c, struct rt_request *
     struct security_options so = {0};
     const char *cwd = c->rec.config.working_dir;
     auto_free char *seccomp = NULL, *dir = NULL;
+    auto_strv env = NULL;
     uint64_t caps;
     int r;
 
@@ -240,7 +242,10 @@ static int fill_process(struct exec *x, struct container *c, struct rt_request *
         return r;
     h.privileged = h.privileged || x->config.privileged;
     p->args = strv_dup(x->config.cmd);
-    p->env = spec_environment(c->rec.config.env, c->rec.config.hostname, x->config.tty);
+    links_environment(c, &env);
+    strv_for_each (v, c->rec.config.env)
+        strv_add(&env, v);
+    p->env = spec_environment(env, c->rec.config.hostname, x->config.tty);
     strv_for_each (assignment, x->config.env)
         env_put(&p->env, assignment);
     if (!str_empty(x->config.working_dir))

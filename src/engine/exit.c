@@ -10,10 +10,13 @@
 #include "base/log.h"
 #include "engine/api_socket.h"
 #include "engine/container.h"
+#include "engine/endpoints.h"
 #include "engine/exec.h"
 #include "engine/health.h"
 #include "engine/idmap.h"
+#include "engine/links.h"
 #include "engine/log_compress.h"
+#include "engine/ports.h"
 #include "image/tree.h"
 
 #define RESTART_DELAY_MIN_MS 100
@@ -101,26 +104,10 @@ static void release_ids(const struct container *c, const char *state_dir) {
     }
 }
 
-void container_release_runtime(struct container *c) {
+void container_release_process(struct container *c) {
     auto_free char *state_dir = container_state_dir(c);
 
     api_socket_close(c);
-    if (c->rec.net.address) {
-        struct network_endpoint ep = {.host_if = c->rec.net.host_if,
-                                      .mac = c->rec.net.mac,
-                                      .address = c->rec.net.address,
-                                      .gateway = c->rec.net.gateway,
-                                      .prefix_len = (int)c->rec.net.prefix_len,
-                                      .mtu = c->rec.net.mtu};
-
-        network_release(c->engine->network, &ep);
-        free(c->rec.net.host_if);
-        free(c->rec.net.mac);
-        free(c->rec.net.address);
-        free(c->rec.net.gateway);
-        free(c->rec.net.endpoint_id);
-        c->rec.net = (struct container_net){0};
-    }
     if (c->rec.idmap_base != 0)
         release_ids(c, state_dir);
     c->rec.idmap_base = 0;
@@ -130,6 +117,13 @@ void container_release_runtime(struct container *c) {
     monitor_link_free(c->link);
     c->link = NULL;
     c->pidfd = fd_close(c->pidfd);
+}
+
+void container_release_runtime(struct container *c) {
+    ports_withdraw(c);
+    links_close(c);
+    endpoints_release(c);
+    container_release_process(c);
 }
 
 /* The exit file may go once the database knows the end as well. */
@@ -173,6 +167,7 @@ static void save_exit(struct container *c) {
 }
 
 void container_on_exit(struct container *c, const struct monitor_exit *x) {
+    auto_strv networks = endpoints_networks(c);
     char code[16];
     bool again;
 
@@ -190,6 +185,7 @@ void container_on_exit(struct container *c, const struct monitor_exit *x) {
     save_exit(c);
     snprintf(code, sizeof code, "%d", x->status);
     container_event(c, "die", "exitCode", code, NULL);
+    endpoints_events(c->engine, networks, c->rec.id, "disconnect");
     container_volume_events(c, "unmount");
     if (!again)
         container_signal_ended(c);
@@ -297,6 +293,7 @@ static void on_failed(void *arg, struct err *e) {
 
 static void on_started(void *arg, const struct monitor_started *s) {
     struct container *c = arg;
+    auto_strv networks = NULL;
     struct err none = ERR_INIT;
 
     fd_close(c->pidfd);
@@ -314,8 +311,11 @@ static void on_started(void *arg, const struct monitor_started *s) {
     str_set(&c->rec.error, NULL);
     api_socket_serve(c);
     container_save(c, NULL, NULL);
+    networks = endpoints_networks(c);
+    endpoints_events(c->engine, networks, c->rec.id, "connect");
     container_volume_events(c, "mount");
     container_event(c, "start", NULL);
+    links_refresh_parents(c);
     health_start(c);
     log_compress_start(c);
     finish_start(c, &none);

@@ -4,12 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "engine/container.h"
+#include "engine/endpoints.h"
+#include "engine/links.h"
 
 #define HOST_FILE_MAX (1u << 20)
 
@@ -88,6 +92,45 @@ static int host_file(const char *path, struct buf *b) {
     return r == -ENOENT ? 0 : r;
 }
 
+/* --add-host name:host-gateway: where the host is reached from this container. */
+static const char *host_gateway(const struct container *c) {
+    const struct network *n = network_default(c->engine);
+    const struct endpoint *gw = endpoint_gateway(c, AF_INET);
+    static char text[IP_TEXT_MAX]; /* loop thread */
+
+    if (!str_empty(c->engine->options.host_gateway))
+        return c->engine->options.host_gateway;
+    if (n) {
+        struct ip ip = ipam_subnet_gateway(network_subnet(n, AF_INET));
+
+        return ip_text(&ip, text);
+    }
+    return gw ? gw->gateway : "";
+}
+
+static void put_own_name(const struct container *c, const char *address, struct buf *b) {
+    const struct container_config *cfg = &c->rec.config;
+    const char *dot = strchr(cfg->hostname, '.');
+
+    if (str_empty(address))
+        return;
+    buf_printf(b, "%s\t%s", address, cfg->hostname);
+    if (!str_empty(cfg->domainname))
+        buf_printf(b, ".%s %s", cfg->domainname, cfg->hostname);
+    else if (dot)
+        buf_printf(b, " %.*s", (int)(dot - cfg->hostname), cfg->hostname);
+    buf_putc(b, '\n');
+}
+
+static void put_own_names(const struct container *c, struct buf *b) {
+    for (size_t i = 0; i < c->rec.endpoints.count; i++) {
+        const struct endpoint *ep = field_array_at(&c->rec.endpoints, struct endpoint, i);
+
+        put_own_name(c, ep->address, b);
+        put_own_name(c, ep->address6, b);
+    }
+}
+
 static char *hosts_text(struct container *c) {
     const struct host_config *h = &c->rec.host;
     struct buf b = {.max = HOST_FILE_MAX};
@@ -111,21 +154,65 @@ static char *hosts_text(struct container *c) {
             continue; /* create has checked the form */
         address = sep + 1;
         if (str_eq(address, "host-gateway"))
-            address = str_or_empty(network_gateway(c->engine->network));
+            address = host_gateway(c);
         buf_printf(&b, "%s\t%.*s\n", address, (int)(sep - extra), extra);
     }
-    if (c->rec.net.address) {
-        const struct container_config *cfg = &c->rec.config;
+    links_hosts(c, &b);
+    put_own_names(c, &b);
+    return buf_take(&b);
+}
 
-        const char *dot = strchr(cfg->hostname, '.');
+void netfiles_resolver(const struct container *c, char ***ret_servers, char ***ret_search,
+                       char ***ret_options) {
+    const struct engine_options *o = &c->engine->options;
+    const struct host_config *h = &c->rec.host;
+    auto_buf host = BUF_INIT;
+    auto_strv lines = NULL;
 
-        buf_printf(&b, "%s\t%s", c->rec.net.address, cfg->hostname);
-        if (!str_empty(cfg->domainname))
-            buf_printf(&b, ".%s %s", cfg->domainname, cfg->hostname);
-        else if (dot)
-            buf_printf(&b, " %.*s", (int)(dot - cfg->hostname), cfg->hostname);
-        buf_putc(&b, '\n');
+    *ret_servers = strv_dup(h->dns && *h->dns ? h->dns : o->dns);
+    *ret_search = strv_dup(h->dns_search && *h->dns_search ? h->dns_search : o->dns_search);
+    *ret_options = strv_dup(h->dns_options && *h->dns_options ? h->dns_options : o->dns_options);
+    (void)host_file("/etc/resolv.conf", &host); /* an unreadable one is an empty one */
+    lines = str_split(buf_str(&host), '\n');
+    {
+        bool servers = *ret_servers, search = *ret_search, options = *ret_options;
+
+        strv_for_each (line, lines) {
+            auto_free char *copy = xstrdup(line);
+            char *save = NULL, *word = strtok_r(copy, " \t", &save);
+            char ***to = NULL;
+
+            if (str_eq(word, "nameserver") && !servers)
+                to = ret_servers;
+            else if ((str_eq(word, "search") || str_eq(word, "domain")) && !search)
+                to = ret_search;
+            else if (str_eq(word, "options") && !options)
+                to = ret_options;
+            while (to && (word = strtok_r(NULL, " \t", &save)))
+                strv_add(to, word);
+        }
     }
+    if (*ret_search && str_eq(**ret_search, ".")) /* --dns-search=.: none */
+        *ret_search = strv_free(*ret_search);
+}
+
+/* fence-netd answers; the servers are its. Of the options, ndots:0 sends names without a dot there
+ * as they are. */
+static char *resolver_text(const struct container *c) {
+    auto_strv servers = NULL;
+    auto_strv search = NULL;
+    auto_strv options = NULL;
+    struct buf b = BUF_INIT;
+    bool ndots = false;
+
+    netfiles_resolver(c, &servers, &search, &options);
+    put_list(&b, "search", search);
+    buf_puts(&b, "nameserver 127.0.0.11\n");
+    strv_for_each (option, options)
+        ndots = ndots || str_starts(option, "ndots:");
+    if (!ndots)
+        strv_add(&options, "ndots:0");
+    put_list(&b, "options", options);
     return buf_take(&b);
 }
 
@@ -134,11 +221,27 @@ static char *resolv_text(struct container *c) {
     const struct host_config *h = &c->rec.host;
     auto_buf host = BUF_INIT;
 
+    if (endpoints_need_names(c))
+        return resolver_text(c);
     (void)host_file("/etc/resolv.conf", &host); /* an unreadable one is an empty one */
     return netfiles_resolv_conf(buf_str(&host), h->dns && *h->dns ? h->dns : o->dns,
                                 h->dns_search && *h->dns_search ? h->dns_search : o->dns_search,
                                 h->dns_options && *h->dns_options ? h->dns_options : o->dns_options,
                                 mode_is_host(h->network_mode));
+}
+
+/* The container's own changes of these files are lost with their first change by us, as Docker's
+ * are with the next start. */
+void netfiles_refresh(struct container *c) {
+    auto_free char *dir_path = container_dir(c), *hosts = hosts_text(c), *resolv = resolv_text(c);
+    auto_fd dir = open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = dir < 0 ? -errno : write_file(dir, "hosts", hosts);
+
+    if (r == 0)
+        r = write_file(dir, "resolv.conf", resolv);
+    if (r < 0)
+        log_warn("the network files of a container could not be changed", "container", c->rec.id,
+                 "error", strerror(-r));
 }
 
 int netfiles_write(struct container *c, struct netfiles *ret, struct err *e) {

@@ -142,7 +142,13 @@ static int fill_process(const struct container_config *c, const struct host_conf
     strv_for_each (arg, f->args) {
         strv_add(&p->args, arg);
     }
-    p->env = spec_environment(c->env, hostname, c->tty);
+    {
+        auto_strv env = strv_dup(f->link_env);
+
+        strv_for_each (v, c->env)
+            strv_add(&env, v);
+        p->env = spec_environment(env, hostname, c->tty);
+    }
     str_set(&p->cwd, str_empty(c->working_dir) ? "/" : c->working_dir);
     p->capabilities = xnew(struct oci_capabilities);
     field_init(&oci_capabilities_table, p->capabilities);

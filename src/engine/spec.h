@@ -36,8 +36,9 @@ struct spec_facts {
 
     /* Namespaces to join, "/proc/<pid>/ns/net" or NULL; used where the mode says container:. */
     const char *join_net, *join_ipc, *join_pid, *join_user;
-    const char *host_shm; /* "/dev/shm" for ipc host, the other container's for container: */
-    const char *net_path; /* a network namespace made beforehand, or NULL: a new one */
+    const char *host_shm;  /* "/dev/shm" for ipc host, the other container's for container: */
+    char *const *link_env; /* variables of links, below the container's own */
+    const char *net_path;  /* a network namespace made beforehand, or NULL: a new one */
 
     const char *init_path;        /* bound to /sbin/docker-init when Init is on; NULL: the runtime
                                      does it */

@@ -15,12 +15,15 @@
 #include "base/log.h"
 #include "engine/api_socket.h"
 #include "engine/container.h"
+#include "engine/endpoints.h"
 #include "engine/host_paths.h"
 #include "engine/idmap.h"
 #include "engine/init_layer.h"
 #include "engine/labels.h"
+#include "engine/links.h"
 #include "engine/log_attrs.h"
 #include "engine/netfiles.h"
+#include "engine/ports.h"
 #include "engine/spawner_link.h"
 #include "engine/spec.h"
 #include "engine/userns.h"
@@ -211,65 +214,6 @@ static int make_state_dir(const char *path, struct err *e) {
     return r < 0 ? err_sys(e, r, "cannot make %s", path) : 0;
 }
 
-/* Of the container as a whole, or of its endpoint; create has checked them. Owned by the caller. */
-static char *wanted_mac(const struct container *c) {
-    struct networking_config n;
-    char *mac = NULL;
-
-    if (!str_empty(c->rec.config.mac_address))
-        return xstrdup(c->rec.config.mac_address);
-    if (str_empty(c->rec.networking))
-        return NULL;
-    field_init(&networking_config_table, &n);
-    if (field_parse_text(&networking_config_table, c->rec.networking, strlen(c->rec.networking), &n,
-                         NULL) == 0 &&
-        n.endpoints.count)
-        str_set(&mac, field_map_at(&n.endpoints, struct endpoint_settings, 0)->mac_address);
-    field_done(&networking_config_table, &n);
-    return mac;
-}
-
-static int attach_network(struct container *c, struct rt_net *net, struct err *e) {
-    auto_free char *mac = wanted_mac(c);
-    const char *mode = c->rec.host.network_mode;
-    struct network_endpoint ep = {0};
-    struct rt_interface *iface;
-    int r;
-
-    if (mode_is_host(mode) || network_mode_is_none(mode) || mode_container(mode) ||
-        c->rec.config.network_disabled) {
-        str_set(&net->mode, mode_is_host(mode) ? "host" : mode_container(mode) ? "join" : "none");
-        return 0;
-    }
-    r = network_attach(c->engine->network, mac, &ep, e);
-    if (r < 0)
-        return r;
-    {
-        char endpoint[ID_LEN + 1];
-
-        id_new(endpoint);
-        c->rec.net = (struct container_net){.host_if = ep.host_if,
-                                            .mac = ep.mac,
-                                            .address = ep.address,
-                                            .gateway = ep.gateway,
-                                            .endpoint_id = xstrdup(endpoint),
-                                            .prefix_len = ep.prefix_len,
-                                            .mtu = ep.mtu};
-    }
-    str_set(&net->mode, "own");
-    iface = field_array_add(&net->interfaces, &rt_interface_table);
-    str_set(&iface->kind, "veth");
-    str_set(&iface->bridge, network_bridge(c->engine->network));
-    str_set(&iface->host_if, c->rec.net.host_if);
-    str_set(&iface->name, "eth0");
-    str_set(&iface->mac, c->rec.net.mac);
-    strv_take(&iface->addresses,
-              xasprintf("%s/%d", c->rec.net.address, (int)c->rec.net.prefix_len));
-    str_set(&iface->gateway, c->rec.net.gateway);
-    iface->mtu = c->rec.net.mtu;
-    return 0;
-}
-
 static void fill_log(const struct container *c, struct rt_log *log) {
     const struct strmap *o = &c->rec.host.log_config.config;
     const char *size = strmap_get(o, "max-size"), *files = strmap_get(o, "max-file");
@@ -331,6 +275,7 @@ static int fill_spec(struct container *c, const struct joins *j, struct rt_reque
     auto_free char *cgroup = container_cgroup(c), *rootfs = NULL, *seccomp = NULL, *profile = NULL;
     auto_free char *join_net = NULL, *join_ipc = NULL, *join_pid = NULL, *join_user = NULL;
     auto_free char *shm = NULL;
+    auto_strv link_env = NULL;
     struct id_shift shift;
     struct security_options so = {0};
     struct netfiles files = {0};
@@ -365,8 +310,10 @@ static int fill_spec(struct container *c, const struct joins *j, struct rt_reque
         join_user = xasprintf("/proc/%lld/ns/user", (long long)owner->rec.pid);
     }
     container_id_shift(c, &shift);
+    links_environment(c, &link_env);
     f = (struct spec_facts){
         .id = c->rec.id,
+        .link_env = link_env,
         .path = c->rec.path,
         .args = c->rec.args,
         .rootfs = rootfs,
@@ -429,10 +376,8 @@ static int fill_request(struct container *c, const struct joins *j, struct rt_re
     q->stdin_once = c->rec.config.stdin_once;
     q->privileged = c->rec.host.privileged;
     q->oom_kill_disable = c->rec.host.oom_kill_disable == 1;
-    r = attach_network(c, &q->net, e);
-    if (r == 0)
-        r = fill_spec(c, j, q, e);
-    return r;
+    endpoints_fill(c, &q->net);
+    return fill_spec(c, j, q, e);
 }
 
 static int write_runtime(const struct container *c, const char *state_dir, struct err *e) {
@@ -492,7 +437,7 @@ int container_start_again(struct container *c, struct err *e) {
     log_warn("the spawner has ended with a start on its way, which is made again", "container",
              c->rec.id);
     c->start_repeated = true;
-    container_release_runtime(c);
+    container_release_process(c);
     return spawn(c, e);
 }
 
@@ -500,6 +445,7 @@ static void start_failed(struct container *c, struct err *e) {
     container_done *done = c->started;
     void *arg = c->started_arg;
 
+    container_release_runtime(c);
     c->starting = false;
     c->started = NULL;
     str_set(&c->rec.error, err_msg(e));
@@ -513,11 +459,22 @@ static void start_failed(struct container *c, struct err *e) {
 }
 
 /* A container that is being started is not removed meanwhile. */
+static void ports_are_published(void *arg, struct err *e) {
+    struct container *c = arg;
+
+    if (e->class == ERR_NONE)
+        links_open(c);
+    if (e->class != ERR_NONE || spawn(c, e) < 0)
+        start_failed(c, e);
+}
+
 static void paths_have_answered(void *arg, struct err *e) {
     struct container *c = arg;
 
-    if (e->class != ERR_NONE || spawn(c, e) < 0)
+    if (e->class != ERR_NONE || links_check(c, e) < 0 || endpoints_attach(c, e) < 0)
         start_failed(c, e);
+    else
+        ports_publish(c, ports_are_published, c);
 }
 
 struct start {

@@ -225,6 +225,17 @@ void *field_array_add(struct field_array *a, const struct field_table *sub) {
     return item;
 }
 
+void field_array_del(struct field_array *a, const struct field_table *sub, size_t i) {
+    field_done(sub, element(a->items, sub, i));
+    memmove(element(a->items, sub, i), element(a->items, sub, i + 1),
+            (a->count - i - 1) * sub->size);
+    a->count--;
+}
+
+void field_array_clear(struct field_array *a, const struct field_table *sub) {
+    array_done(a, sub);
+}
+
 /* The index of `key`, or where it belongs. */
 static bool map_find(const struct field_map *m, const char *key, size_t *ret) {
     size_t lo = 0, hi = m->count;

@@ -133,6 +133,9 @@ void field_done(const struct field_table *t, void *obj);
 void field_copy(const struct field_table *t, void *dst, const void *src);
 /* Appends an initialised element; the pointer is good until the next append. */
 void *field_array_add(struct field_array *a, const struct field_table *sub);
+/* Takes the i-th one out; the others keep their order. */
+void field_array_del(struct field_array *a, const struct field_table *sub, size_t i);
+void field_array_clear(struct field_array *a, const struct field_table *sub);
 /* Finds or adds the value of `key`. */
 void *field_map_put(struct field_map *m, const struct field_table *sub, const char *key);
 void *field_map_get(const struct field_map *m, const struct field_table *sub, const char *key);

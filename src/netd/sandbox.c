@@ -6,9 +6,11 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 
 #include "base/alloc.h"
@@ -39,7 +41,7 @@ static int bind_resolver(int fd, uint16_t port) {
     const int on = 1;
     struct sockaddr_in a = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(RESOLVER)};
-    /* The container's lo may not be up yet. */
+    /* The container may take its lo down. */
     if (setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)) < 0 ||
         bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
         return -errno;
@@ -79,10 +81,26 @@ static int open_pair(struct inside *in, uint16_t port) {
     return 0;
 }
 
+/* The first process may not have done it yet. In a namespace that has never had an address, the
+ * kernel takes every address for one that cannot be a source (inet_addr_type() says RTN_BROADCAST),
+ * and a socket that is bound then answers from another one. */
+static int set_lo_up(void) {
+    auto_fd fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq lo = {.ifr_name = "lo"};
+    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &lo) < 0)
+        return -errno;
+    if (lo.ifr_flags & IFF_UP)
+        return 0;
+    lo.ifr_flags |= IFF_UP;
+    return ioctl(fd, SIOCSIFFLAGS, &lo) < 0 ? -errno : 0;
+}
+
 static int make_resolver(struct inside *in) {
     uint16_t udp_port = 0, tcp_port = 0;
     in->what = "failed to make the resolver's sockets";
-    int r = open_pair(in, 0);
+    int r = set_lo_up();
+    if (r >= 0)
+        r = open_pair(in, 0);
     if (r >= 0)
         r = bound_port(in->udp, &udp_port);
     if (r >= 0)

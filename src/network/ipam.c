@@ -67,7 +67,8 @@ static bool is_special(const struct ipam_subnet *s, const struct ip *ip) {
 }
 
 /* Never given to anybody, or given out and not back, or resting. */
-static bool is_free(struct ipam_subnet *s, const struct ip *ip) {
+/* rested: and nobody can be there any more who had it. */
+static bool is_free(struct ipam_subnet *s, const struct ip *ip, bool rested) {
     struct lease *l = lease_find(s, ip);
     char text[IP_TEXT_MAX];
 
@@ -75,7 +76,7 @@ static bool is_free(struct ipam_subnet *s, const struct ip *ip) {
         return false;
     if (!l)
         return true;
-    if (!l->released || (l->host_if && if_nametoindex(l->host_if) != 0))
+    if (!l->released || (rested && l->host_if && if_nametoindex(l->host_if) != 0))
         return false;
     (void)map_del(&s->leases, ip_text(ip, text)); /* is `l` */
     lease_free(l);
@@ -88,7 +89,7 @@ static bool next_free(struct ipam_subnet *s, struct ip *ret) {
 
     do {
         struct ip ip;
-        bool found = cidr_at(&s->subnet, s->next, &ip) == 0 && is_free(s, &ip);
+        bool found = cidr_at(&s->subnet, s->next, &ip) == 0 && is_free(s, &ip, true);
 
         s->next = s->next == s->last ? s->first : s->next + 1;
         if (found) {
@@ -134,7 +135,7 @@ static int reserve_aux(struct ipam_subnet *s, const struct strmap *aux, struct e
             return err_set(e, ERR_FORBIDDEN,
                            "auxiliary address: (%s:%s) must belong to the master pool: %s", a->key,
                            a->value, cidr_text(&s->subnet, text));
-        if (!is_free(s, &ip))
+        if (!is_free(s, &ip, true))
             return err_set(e, ERR_FORBIDDEN,
                            "failed to allocate secondary ip address (%s:%s): Address already in "
                            "use",
@@ -155,7 +156,8 @@ static int reserve_gateway(struct ipam_subnet *s, const struct ip *wanted, struc
             return err_set(e, ERR_INVALID,
                            "failed to allocate gateway (%s): Requested address is out of range",
                            ip_text(wanted, text));
-        if (!is_free(s, wanted))
+        /* Who asks for it by name gets it at once, as with a restart. */
+        if (!is_free(s, wanted, false))
             return err_set(e, ERR_FORBIDDEN,
                            "failed to allocate gateway (%s): Address already in use",
                            ip_text(wanted, text));
@@ -224,7 +226,8 @@ int ipam_take(struct ipam_subnet *s, const struct ip *wanted, const char *networ
                            "Invalid address %s: It does not belong to any of this network's "
                            "subnets",
                            ip_text(wanted, text));
-        if (!is_free(s, wanted))
+        /* Who asks for it by name gets it at once, as with a restart. */
+        if (!is_free(s, wanted, false))
             return err_set(e, ERR_FORBIDDEN, "Address already in use");
         ip = *wanted;
     } else if (!next_free(s, &ip)) {

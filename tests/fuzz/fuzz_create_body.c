@@ -36,7 +36,6 @@ static void build(struct create_body *b) {
         sf.mounts = &mounts;
         (void)spec_build(&b->config, &b->host, &sf, &spec, NULL);
     }
-    free(create_body_networking_text(b));
     mount_points_done(&mounts);
     field_done(&oci_spec_table, &spec);
 }

@@ -94,6 +94,7 @@ class Daemon:
         self.pidfile = self.root + "/pid"
         self.bridge, self.table = "fencet%d" % n, "fence_test_%d" % n
         self.bip = "10.213.%d.1/24" % n
+        self.pool = "10.%d.0.0/16" % (100 + n) # of user networks
         self.cgroup_parent = "/" + self.name
         self.log_path = self.root + "/log"
 
@@ -101,6 +102,7 @@ class Daemon:
     def arguments(self):
         args = ["--data-root", self.data_root, "--exec-root", self.exec_root, "--pidfile", self.pidfile,
                 "-H", self.host, "--bridge", self.bridge, "--bip", self.bip, "--nft-table", self.table,
+                "--default-address-pool", "base=%s,size=24" % self.pool,
                 "--cgroup-parent", self.cgroup_parent, "--idmap-dir", self.idmap_dir, "--group", "root",
                 "--config-file", self.root + "/daemon.json"]
         return args + self.flags
@@ -216,11 +218,13 @@ class Daemon:
         return next((pid for pid, name in self.children().items() if "fence-netd" in name), None)
 
     def remove_all(self):
-        """Containers, volumes and what tests have made of images."""
+        """Containers, volumes, networks and what tests have made of images."""
         api = self.api
         for c in api.get("/containers/json", all=1):
             api.remove(c["Id"])
         api.request("POST", "/volumes/prune", filters={"all": ["true"]})
+        for n in api.get("/networks", filters={"type": ["custom"]}):
+            api.request("DELETE", "/networks/" + n["Id"])
 
     def close(self):
         """Ends it, removes what is its own, and says what had stayed (a list of texts)."""

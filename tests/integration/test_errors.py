@@ -58,8 +58,8 @@ def test_zero_values_are_accepted(api):
 
 
 @pytest.mark.parametrize("host,name", [
-    ({"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}, "port"),
-    ({"Links": ["other:alias"]}, "link"),
+    ({"PortBindings": {"80/tcp": [{"HostPort": "seven"}]}}, "port"),
+    ({"Links": ["nosuch:alias"]}, "nosuch"),
     ({"NetworkMode": "nosuchnet"}, "nosuchnet"),
     ({"Runtime": "nosuch"}, "nosuch"),
     ({"LogConfig": {"Type": "nosuch"}}, "nosuch"),

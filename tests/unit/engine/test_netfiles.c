@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/io.h"
 #include "engine/container.h"
+#include "engine/endpoints.h"
 #include "engine/netfiles.h"
 
 #define FALLBACK "nameserver 8.8.8.8\nnameserver 8.8.4.4\n"
@@ -92,6 +93,15 @@ static struct container *add(struct engine *eng, char digit, const char *name) {
     return c;
 }
 
+static void set_address(struct container *c, const char *address) {
+    struct endpoint *ep = c->rec.endpoints.count
+                              ? field_array_at(&c->rec.endpoints, struct endpoint, 0)
+                              : field_array_add(&c->rec.endpoints, &endpoint_table);
+
+    str_set(&ep->network, "bridge");
+    str_set(&ep->address, address);
+}
+
 static int setup(void **state) {
     struct fixture *f = xnew(struct fixture);
 
@@ -132,7 +142,7 @@ static void test_addresses_and_names(void **state) {
     struct stat st;
 
     str_set(&f->c->rec.config.domainname, "example.com");
-    str_set(&f->c->rec.net.address, "192.0.2.7");
+    set_address(f->c, "192.0.2.7");
     strv_add(&f->c->rec.host.extra_hosts, "db:198.51.100.3");
     strv_add(&f->c->rec.host.extra_hosts, "six=2001:db8::6");
     assert_int_equal(netfiles_write(f->c, &files, &e), 0);
@@ -154,7 +164,7 @@ static void test_a_full_name_has_a_short_one(void **state) {
     auto_free char *hosts = NULL;
 
     str_set(&f->c->rec.config.hostname, "box.example.com");
-    str_set(&f->c->rec.net.address, "192.0.2.7");
+    set_address(f->c, "192.0.2.7");
     assert_int_equal(netfiles_write(f->c, &files, NULL), 0);
     hosts = content(files.hosts);
     assert_true(str_ends(hosts, "\n192.0.2.7\tbox.example.com box\n"));
@@ -168,7 +178,7 @@ static void test_a_restart_keeps_the_inode(void **state) {
 
     assert_int_equal(netfiles_write(f->c, &one, NULL), 0);
     assert_int_equal(stat(one.hosts, &before), 0);
-    str_set(&f->c->rec.net.address, "192.0.2.8");
+    set_address(f->c, "192.0.2.8");
     assert_int_equal(netfiles_write(f->c, &two, NULL), 0);
     assert_int_equal(stat(two.hosts, &after), 0);
     assert_true(before.st_ino == after.st_ino);
