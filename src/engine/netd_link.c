@@ -200,6 +200,15 @@ static void on_reserved(struct netd_link *l, uint32_t seq, struct netd_in *in) {
         pending_finish(l, p);
 }
 
+/* Of a container that runs: it goes on, without names of others. */
+static void on_not_attached(struct netd_in *in) {
+    int errnum = (int)netd_get_u32(in);
+    auto_err e = ERR_INIT;
+
+    (void)err_sys(&e, errnum, "%s", netd_get_text(in, NETD_MESSAGE_MAX)); /* sets, cannot fail */
+    log_warn("a running container cannot be given names", "error", err_msg(&e));
+}
+
 /* What a set-up process says that could not become fence-netd. */
 static void take_failure(struct netd_link *l, const char *p, size_t n) {
     struct mon_msg m;
@@ -245,6 +254,8 @@ static void on_event(void *arg, unsigned events) {
             l->failures = 0;
             if (head.type == NETD_RESERVED)
                 on_reserved(l, head.seq, &in);
+            else if (head.type == NETD_ATTACHED)
+                on_not_attached(&in);
         }
     }
 }

@@ -169,8 +169,9 @@ static void on_wait_end(struct netd *n, struct deadline *d) {
     conn_send(n, c);
 }
 
-static int do_sandbox_put(struct netd *n, struct netd_in *in, int fds[NETD_FDS_MAX]) {
-    const char *what, *id = netd_get_text(in, NETD_ID_MAX);
+static int do_sandbox_put(struct netd *n, uint32_t seq, struct netd_in *in, int fds[NETD_FDS_MAX],
+                          struct buf *reply) {
+    const char *what = "", *id = netd_get_text(in, NETD_ID_MAX);
     auto_strv networks = netd_get_list(in, NETD_NAMES_MAX);
     auto_strv servers = netd_get_list(in, NETD_NAMES_MAX);
     auto_strv links = netd_get_list(in, NETD_NAMES_MAX);
@@ -183,9 +184,10 @@ static int do_sandbox_put(struct netd *n, struct netd_in *in, int fds[NETD_FDS_M
                             .servers = servers,
                             .internal = internal};
     struct sandbox *s = sandbox_put(n, &p);
+    int r = fds[0] < 0 ? 0 : sandbox_attach_running(s, take_fd(&fds[0]), &what);
     /* A container that has ended meanwhile has no namespace: the daemon will notice as well. */
-    if (fds[0] >= 0)
-        (void)sandbox_attach_running(s, take_fd(&fds[0]), &what);
+    if (r < 0 && r != -ESRCH)
+        put_attached(reply, seq, r, what);
     answer_waiting(n, id);
     return 0;
 }
@@ -236,7 +238,7 @@ int control_carry_out(struct netd *n, const void *p, size_t len, int fds[NETD_FD
     case NETD_ENDPOINT_DEL:
         return do_endpoint_del(n, &in);
     case NETD_SANDBOX_PUT:
-        return do_sandbox_put(n, &in, fds);
+        return do_sandbox_put(n, head.seq, &in, fds, reply);
     case NETD_SANDBOX_DEL:
         return do_sandbox_del(n, &in);
     case NETD_SHUTDOWN:

@@ -6,9 +6,9 @@
  * bytes of body, numbers in the host's order. Those who speak it:
  *
  *   the daemon      everything but ATTACH, in order, on one connection. Only RESERVE and STATUS are
- *                   answered (with their `seq`)
- *   set-up process  ATTACH with the network namespace and, behind it, the pidfd of the container's
- *                   init as descriptors; waits for ATTACHED
+ *                   answered (with their `seq`), and a SANDBOX_PUT whose descriptor is of no use,
+ * by ATTACHED set-up process  ATTACH with the network namespace and, behind it, the pidfd of the
+ * container's init as descriptors; waits for ATTACHED
  *
  * A body is a run of fields (netd/message.h): u8, u16, u32, text, list of texts, address. What is
  * behind the fields that a side knows is left unread, so that later versions can append.

@@ -319,6 +319,13 @@ def test_attach_waits_for_the_put(netd, control):
     s.close()
 
 
+def test_a_descriptor_that_is_none_of_a_process(control):
+    with open("/dev/null", "rb") as f:
+        control.sandbox("c1", ["net1"], pidfd=f.fileno())
+    assert control.attached().startswith("failed to open the network namespace")
+    assert control.status()["sandboxes"] == 1
+
+
 def test_attach_of_an_unknown_sandbox(netd, control):
     s = Space()
     assert "has not told the names" in netd.connect().attach("unknown", s)
