@@ -10,6 +10,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "engine/container.h"
+#include "engine/endpoint_sysctls.h"
 #include "engine/netd_link.h"
 #include "engine/netfiles.h"
 #include "network/bridge.h"
@@ -82,7 +83,7 @@ int endpoint_check_wants(const struct network *n, const struct endpoint_settings
         return err_set(e, ERR_INVALID,
                        "network-scoped alias is supported only for containers in user defined "
                        "networks");
-    return 0;
+    return endpoint_sysctls_check(&s->driver_opts, e);
 }
 
 static void take_settings(struct endpoint *ep, const struct endpoint_settings *s) {
@@ -553,6 +554,7 @@ void endpoint_interface(const struct container *c, const struct endpoint *ep,
     if (ep == endpoint_gateway(c, AF_INET6))
         str_set(&i->gateway6, ep->gateway6);
     i->mtu = n->set.mtu;
+    endpoint_sysctls_take(&ep->driver_opts, &i->sysctls);
 }
 
 void endpoints_fill(const struct container *c, struct rt_net *ret) {

@@ -26,7 +26,7 @@ def network(name, **more):
     return {**n, **more}
 
 
-NETWORKS = [network("n10", Labels={"a": "b", "c": ""}), network("n9", Internal=True, EnableIPv6=True),
+NETWORKS = [network("n10", Labels={"a": "b"}), network("n9", Internal=True, EnableIPv6=True),
             network("bridge", Created="2026-11-22T15:45:47.6+01:00"), network("none", Driver="null")]
 ANSWERS = {
     ("GET", "/networks"): (200, NETWORKS),
@@ -268,3 +268,52 @@ def test_completion(script):
         "n10", "n9", "bridge", "none"]
     _, asked = script("fence", "__complete", "network", "connect", "--alias", "x", "n9", "")
     assert [p for _, p, _, _ in asked] == ["/containers/json"]
+
+
+# ---- with the daemon under test -------------------------------------------------------------------------------------
+
+def test_a_life_of_networks(cli, api):
+    """Each client in turn: what it makes, sees and takes away."""
+    assert len(cli.ok("network", "create", "--subnet", "10.229.0.0/24", "--label", "of=cli", "clinet").strip()) == 64
+    cli.ok("network", "create", "--label", "of=cli", "clinet2")
+    assert {line.split()[1] for line in cli.ok("network", "ls", "--filter", "label=of=cli").splitlines()[1:]} == {"clinet", "clinet2"}
+    cid = cli.ok("run", "-d", "--name", "member", "--network", "clinet", "--ip", "10.229.0.7", "--network-alias", "al",
+                 "busybox", "sleep", "1000").strip()
+    assert api.exec(cid, ["ip", "-o", "-4", "addr", "show", "eth0"])[1].split()[3] == "10.229.0.7/24"
+    cli.ok("network", "connect", "--alias", "second", "clinet2", "member")
+    assert cli.ok("network", "inspect", "-f", "{{range .Containers}}{{.Name}}{{end}}", "clinet2") == "member\n"
+    assert api.exec(cid, ["ip", "-o", "link", "show", "eth1"])[0] == 0
+    r = cli("network", "rm", "clinet")
+    assert r.returncode == 1 and "has active endpoints" in r.stderr
+    cli.ok("network", "disconnect", "clinet2", "member")
+    assert api.exec(cid, ["ip", "-o", "link", "show", "eth1"])[0] != 0
+    assert cli.ok("network", "rm", "clinet2") == "clinet2\n"
+    api.remove(cid, force=True)
+    assert cli.ok("network", "prune", "-f", "--filter", "label=of=cli") == "Deleted Networks:\nclinet\n\n"
+
+
+def test_sysctls_of_an_endpoint(fence, api):
+    fence.ok("network", "create", "sysctlnet")
+    option = "driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1"
+    cid = fence.ok("run", "-d", "--network", "name=sysctlnet," + option, "busybox", "sleep", "1000").strip()
+    assert api.exec(cid, ["cat", "/proc/sys/net/ipv4/conf/eth0/log_martians"]) == (0, "1\n")
+    fence.ok("network", "create", "sysctlnet2")
+    fence.ok("network", "connect", "--driver-opt", option.split("=", 1)[1], "sysctlnet2", cid)
+    assert api.exec(cid, ["cat", "/proc/sys/net/ipv4/conf/eth1/log_martians"]) == (0, "1\n")
+    r = fence("create", "--network", "name=sysctlnet," + option.replace("IFNAME", "eth0"), "busybox")
+    assert r.returncode == 1 and "unrecognised network interface sysctl 'net.ipv4.conf.eth0.log_martians=1'" in r.stderr
+    api.remove(cid, force=True)
+    fence.ok("network", "rm", "sysctlnet", "sysctlnet2")
+
+
+def test_ports_of_a_running_container(fence, api):
+    cid = fence.ok("run", "-d", "--expose", "81", "-p", "127.0.0.1::80", "busybox", "httpd", "-f", "-h", "/etc").strip()
+    before = fence.ok("port", cid, "80").strip()
+    assert before.startswith("127.0.0.1:")
+    explained = fence.ok("port", "--explain", cid)
+    assert "80/tcp -> " + before in explained and "81/tcp is not published" in explained
+    fence.ok("update", "--publish-add", "127.0.0.1::8080", cid)
+    assert fence.ok("port", cid, "8080").startswith("127.0.0.1:")
+    fence.ok("update", "--publish-rm", "80/tcp", cid)
+    assert fence("port", cid, "80").returncode == 1
+    api.remove(cid, force=True)
