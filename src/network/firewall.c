@@ -561,6 +561,8 @@ bool firewall_on_event(struct firewall *f) {
         if (r < 0)
             log_error("the nf_tables rules were removed by somebody and could not be written again",
                       "error", strerror(-r));
+        else if (s.ours)
+            log_warn("the nf_tables rules were removed by somebody and are written again");
         repaired = s.ours;
         /* What was lost by our own writing must not make us write for ever. */
         s.others = drain(f).others || s.others || s.lost;
