@@ -18,10 +18,11 @@
 #include "netd/message.h"
 #include "sys/fdpass.h"
 
-#define QUEUE_MAX    (64u << 20) /* bytes that a process which reads nothing may cost */
-#define ATTEMPTS_MAX 3           /* processes that one request is tried with */
-#define DELAY_MIN_MS 50
-#define DELAY_MAX_MS 10000
+#define QUEUE_MAX      (64u << 20) /* bytes that a process which reads nothing may cost */
+#define ATTEMPTS_MAX   3           /* processes that one request is tried with */
+#define DELAY_FIRST_MS 20          /* while it dies it may still accept connections */
+#define DELAY_MIN_MS   50
+#define DELAY_MAX_MS   10000
 
 /* A message that the socket has no room for just now. */
 struct queued {
@@ -108,11 +109,11 @@ static void close_connection(struct netd_link *l) {
 
 static void on_retry(void *arg);
 
-/* Everything is told anew, at once the first time and then less and less often. */
+/* Everything is told anew, soon the first time and then less and less often. */
 static void connection_lost(struct netd_link *l, const char *why) {
     struct list failed;
     struct pending *p, *next;
-    uint64_t delay_ms = 0;
+    uint64_t delay_ms = DELAY_FIRST_MS;
 
     close_connection(l);
     if (l->ending || l->retry)

@@ -52,7 +52,7 @@ struct netd_port {
 /* All or nothing; `owner` is a container's id and may be used several times, each time adding.
  * *ports: the chosen ones, in order, NULL on failure. The error is as Docker's: "listen tcp4
  * 0.0.0.0:80: bind: address already in use", class ERR_SYSTEM; all ports of a range taken: "all
- * ports are allocated". During a sync, what the owner holds already under the same numbers is kept.
+ * ports are allocated". What the owner holds already under the same number (first == last) is kept.
  * done() is called from the loop, never by netd_reserve() itself. */
 typedef void netd_reserved(void *arg, const uint16_t *ports, struct err *e);
 void netd_reserve(struct netd_link *l, const char *owner, const struct netd_port *p, size_t n,

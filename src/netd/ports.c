@@ -164,16 +164,18 @@ static void owner_release_if_empty(struct netd *n, struct port_owner *o) {
     free(o);
 }
 
-/* One that this owner has from before a sync, and that is not asked for yet. */
+/* What this owner has already: the same number asked for twice is one reservation, so that a daemon
+ * which does not know whether it was heard can repeat itself. Of a range only what is from before a
+ * sync, and not asked for yet. */
 static struct port *find_kept(const struct netd *n, struct port_owner *o,
                               const struct port_request *q) {
     struct port *p;
     list_for_each (p, &o->ports, node) {
         const struct port_request *have = &p->request;
-        bool same = p->generation != n->generation && have->proto == q->proto &&
-                    p->number >= q->first && p->number <= q->last &&
-                    have->host_count == q->host_count && have->to_port == q->to_port &&
-                    netd_addr_equal(&have->to, &q->to);
+        bool asked_for = q->first == q->last || p->generation != n->generation;
+        bool same = asked_for && have->proto == q->proto && p->number >= q->first &&
+                    p->number <= q->last && have->host_count == q->host_count &&
+                    have->to_port == q->to_port && netd_addr_equal(&have->to, &q->to);
         for (size_t i = 0; same && i < q->host_count; i++)
             same = netd_addr_equal(&have->hosts[i], &q->hosts[i]);
         if (same)
@@ -236,15 +238,14 @@ int ports_reserve(struct netd *n, const char *owner, const struct port_request *
         struct port *p = find_kept(n, o, &requests[i]);
         if (p)
             p->generation = n->generation;
-        else
-            r = reserve_one(n, o, &requests[i], &p, e);
-        if (r >= 0) {
+        else if ((r = reserve_one(n, o, &requests[i], &p, e)) >= 0)
             made[i] = p;
+        if (r >= 0)
             ret[i] = p->number;
-        }
     }
-    for (size_t i = 0; r < 0 && i < count && made[i]; i++)
-        port_free(o, made[i]);
+    for (size_t i = 0; r < 0 && i < count; i++)
+        if (made[i])
+            port_free(o, made[i]);
     owner_release_if_empty(n, o);
     return r;
 }

@@ -36,8 +36,8 @@ struct port {
     struct port_socket sockets[PORT_HOSTS_MAX];
 };
 
-/* All or nothing; `ret` has room for count numbers. During a sync, what the owner has already is
- * kept. The error is without the text of its errno. */
+/* All or nothing; `ret` has room for count numbers. What the owner has already is kept. The error
+ * is without the text of its errno. */
 int ports_reserve(struct netd *n, const char *owner, const struct port_request *requests,
                   size_t count, uint16_t *ret, struct err *e);
 void ports_release(struct netd *n, const char *owner, uint8_t proto, uint16_t number);

@@ -26,9 +26,11 @@ def host():
 def netd(tmp_path):
     missing = harness.missing_tools()
     assert not missing, "tools/deps installs %s" % missing
-    n = Netd(tmp_path).start()
-    yield n
-    n.stop()
+    n = Netd(tmp_path)
+    try:
+        yield n.start()
+    finally:
+        n.stop()
 
 
 @pytest.fixture
@@ -354,17 +356,19 @@ def test_killed_and_started_anew(netd, control, space, tmp_path):
     """Its tables are still in the namespaces, and lead nowhere: the next process replaces them."""
     netd.stop()
     assert space.ask("web") == []
-    again = Netd(tmp_path).start()
-    c = again.connect()
-    c.begin()
-    c.endpoint("net1", "c1", ["web"], "172.30.0.2")
-    c.sandbox("c1", ["net1"], pidfd=space.pidfd())
-    c.end()
-    c.status()
-    assert space.ask("web") == space.ask("web", "A", "+tcp") == ["172.30.0.2"]
-    assert space.run("nft", "list", "tables").split().count("fence_dns") == 1
-    c.close()
-    again.stop()
+    again = Netd(tmp_path)
+    try:
+        c = again.start().connect()
+        c.begin()
+        c.endpoint("net1", "c1", ["web"], "172.30.0.2")
+        c.sandbox("c1", ["net1"], pidfd=space.pidfd())
+        c.end()
+        c.status()
+        assert space.ask("web") == space.ask("web", "A", "+tcp") == ["172.30.0.2"]
+        assert space.run("nft", "list", "tables").split().count("fence_dns") == 1
+        c.close()
+    finally:
+        again.stop()
 
 
 def test_many_ends_at_once(netd, control):
@@ -512,7 +516,11 @@ def test_sync_of_ports(netd, control, port):
     assert again.reserve("b", gone) == [port - 1] # another owner: the old one gives way
     again.end()
     assert again.status()["ports"] == 2
-    assert "already in use" in again.reserve("a", want)
+    assert again.reserve("a", want) == [port] # said twice
+    assert "already in use" in again.reserve("c", want)
+    # what was there before stays when something new is refused
+    assert "already in use" in again.reserve("a", want, gone)
+    assert again.status()["ports"] == 2
     again.begin()
     again.end()
     assert again.status()["ports"] == 0
