@@ -96,6 +96,20 @@ static void save_and_tell(struct container *c, const struct network *n, const ch
     }
 }
 
+/* A port that cannot be had does not undo the connection, as in Docker. */
+static void ports_published(void *arg, struct err *e) {
+    struct change *x = arg;
+    struct container *c = map_get(&x->engine->containers, x->container);
+    auto_err none = ERR_INIT;
+
+    if (e->class != ERR_NONE)
+        log_warn("the ports of a container could not be published on its new network", "container",
+                 x->container, "error", err_msg(e));
+    else if (c)
+        container_save(c, NULL, NULL);
+    finish(x, &none);
+}
+
 static void connected(void *arg, struct err *e) {
     struct change *x = arg;
     struct container *c = map_get(&x->engine->containers, x->container);
@@ -113,6 +127,10 @@ static void connected(void *arg, struct err *e) {
         return;
     }
     save_and_tell(c, n, "connect");
+    if (c->rec.running && !c->rec.ports.count) {
+        ports_publish(c, ports_published, x); /* it may lead outside for the first time */
+        return;
+    }
     finish(x, e);
 }
 
@@ -147,6 +165,14 @@ static void connect_settled(struct container *c, void *arg) {
 }
 
 /* ---- disconnect ------------------------------------------------------------------------------ */
+/* To the network that leads outside now; without one nothing is published. */
+static void move_ports(struct container *c) {
+    if (endpoint_gateway(c, AF_INET) || endpoint_gateway(c, AF_INET6))
+        ports_retarget(c);
+    else
+        ports_withdraw(c);
+}
+
 static void disconnected(void *arg, struct err *e) {
     struct change *x = arg;
     struct container *c = map_get(&x->engine->containers, x->container);
@@ -163,7 +189,7 @@ static void disconnected(void *arg, struct err *e) {
         endpoint_drop(c, n);
         save_and_tell(c, n, "disconnect");
         if (carried_ports && c->rec.running)
-            ports_retarget(c);
+            move_ports(c);
     }
     finish(x, e);
 }

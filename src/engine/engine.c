@@ -241,6 +241,7 @@ int engine_open(struct loop *l, struct engine_options *options, struct engine **
         engine_close(eng);
         return r;
     }
+    networks_adopted(eng);
     networks_watch(eng);
     if (netd_link_is_up(eng->netd))
         tell_netd(eng);

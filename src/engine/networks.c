@@ -326,14 +326,15 @@ int networks_open(struct engine *eng, struct err *e) {
     r = open_default_bridge(eng, e);
     if (r == 0)
         r = store_load(eng->store, "network", load_one, eng, e);
-    if (eng->firewall) {
-        int written = firewall_commit(eng->firewall);
-
-        if (written < 0)
-            log_warn("the nf_tables rules could not be written: containers are not masqueraded",
-                     "error", strerror(-written));
-    }
     return r;
+}
+
+void networks_adopted(struct engine *eng) {
+    int r = eng->firewall ? firewall_commit(eng->firewall) : 0;
+
+    if (r < 0)
+        log_warn("the nf_tables rules could not be written: containers are not masqueraded",
+                 "error", strerror(-r));
 }
 
 static void free_network(void *arg) {

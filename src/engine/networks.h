@@ -82,8 +82,11 @@ struct network {
     bool predefined;
 };
 
-/* Makes the predefined ones, loads the others, brings up bridges and rules. */
+/* Makes the predefined ones, loads the others, brings up bridges. */
 int networks_open(struct engine *eng, struct err *e);
+/* The containers that run have taken what they have: all the rules in one go, which replace those
+ * of the last daemon without a moment in between. */
+void networks_adopted(struct engine *eng);
 /* withdraw: nothing runs any more, so the rules go. Bridges stay, as Docker's. */
 void networks_close(struct engine *eng, bool withdraw);
 

@@ -39,6 +39,31 @@ pid_t sys_clone(const struct clone_request *c, int *ret_pidfd) {
     return (pid_t)pid;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/* The sanitizer must know of the other stack. What it knows is in our memory, so that we must have
+ * it back as it was; a process that fn() forks takes it with the stack. */
+#include <sanitizer/common_interface_defs.h>
+
+struct beside {
+    int (*fn)(void *);
+    void *arg;
+    char *stack;
+    size_t size;
+};
+
+static int on_own_stack(void *arg) {
+    const struct beside *b = arg;
+    const void *bottom;
+    size_t size;
+    __sanitizer_start_switch_fiber(NULL, b->stack, b->size);
+    __sanitizer_finish_switch_fiber(NULL, &bottom, &size);
+    int r = b->fn(b->arg);
+    __sanitizer_start_switch_fiber(NULL, bottom, size);
+    __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+    return r;
+}
+#endif
+
 int sys_call_beside(int (*fn)(void *), void *arg) {
     const size_t size = 1 << 20, guard = 64 << 10; /* of any page size */
     char *stack = mmap(NULL, guard + size, PROT_NONE,
@@ -46,6 +71,11 @@ int sys_call_beside(int (*fn)(void *), void *arg) {
     if (stack == MAP_FAILED)
         return -errno;
     int r = mprotect(stack + guard, size, PROT_READ | PROT_WRITE) < 0 ? -errno : 0;
+#ifdef __SANITIZE_ADDRESS__
+    struct beside b = {fn, arg, stack + guard, size};
+    fn = on_own_stack;
+    arg = &b;
+#endif
     /* As vfork(), which leaves no stack to call functions on: no page tables are copied, and the
      * caller sleeps meanwhile. */
     pid_t pid = -1;

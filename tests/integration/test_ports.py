@@ -275,6 +275,10 @@ def test_moving_to_another_network_moves_the_ports(api, daemon):
     api.ok("POST", "/networks/bridge/connect", {"Container": cid})
     api.ok("POST", "/networks/a/disconnect", {"Container": cid})
     until(lambda: fetch("127.0.0.1", port) and fetch(daemon.bip.split("/")[0], port))
+    api.ok("POST", "/networks/bridge/disconnect", {"Container": cid})
+    assert not api.inspect(cid)["NetworkSettings"]["Ports"].get("80/tcp") and not fetch("127.0.0.1", port)
+    api.ok("POST", "/networks/a/connect", {"Container": cid})
+    until(lambda: fetch("127.0.0.1", port))
 
 
 def test_many_ports(daemon, api, lan):

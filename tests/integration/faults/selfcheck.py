@@ -146,7 +146,8 @@ def check_kernel(daemon, running, db, problems):
     problems += ["mount: " + m for m in leaks.mounts()
                  if m.startswith(daemon.root + "/") and not m.startswith(daemon.data_root + " ")
                  and not m.startswith(daemon.exec_root + " ")]
-    expected = {d.get("Net", {}).get("HostIf") for cid, d in db["container"].items() if cid in running}
+    expected = {e.get("HostIf") for cid, d in db["container"].items() if cid in running
+                for e in d.get("Endpoints") or []}
     for port in listing("/sys/class/net/%s/brif" % daemon.bridge):
         if port not in expected:
             problems.append("bridge port without a running container: " + port)
