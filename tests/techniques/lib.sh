@@ -82,6 +82,13 @@ address() { field '{{.NetworkSettings.IPAddress}}' "$1"; }
 # copy ...: docker cp without its progress, which older clients cannot be told to leave out
 copy() { docker cp "$@" 2>"$T/.cp" || fail "docker cp $*: $(<"$T/.cp")"; }
 
+# free_port PORT: it, or the next that nobody on this host listens at
+free_port() {
+    local port=$1
+    while [[ -n $(ss -Hltn "sport = :$port") ]]; do ((port++)); done
+    echo "$port"
+}
+
 # volume_dir NAME: where it lies on the host
 volume_dir() { docker volume inspect --format '{{.Mountpoint}}' "$1"; }
 
@@ -208,27 +215,33 @@ tty() {
 }
 
 # ---- images ------------------------------------------------------------------------------------
-# debian:tools is debian with the programs that the book's images have: installed by apt in a container once, and
-# kept as an archive for later runs.
-TOOLS="procps iputils-ping net-tools iproute2 netcat-openbsd socat strace stress openssh-client
-    openssh-server sshfs cron python3-minimal"
-tools_image() {
+# apt_image NAME PACKAGES: debian with packages, installed by apt in a container once, and kept as an
+# archive for later runs.
+apt_image() {
     local cache=${FENCE_TEST_CACHE:-/var/tmp/fence-test-cache} archive base
     base=$(field '{{json .RootFS.Layers}}' debian)
-    archive=$cache/techniques-$(sha256sum <<<"$TOOLS$base" | cut -c1-12).tar
-    if [[ -z $(docker images -q debian:tools) ]]; then
+    archive=$cache/techniques-$(sha256sum <<<"$2$base" | cut -c1-12).tar
+    if [[ -z $(docker images -q "$1") ]]; then
         if [[ ! -s $archive ]]; then
             mkdir -p "$cache"
-            docker run --name tools debian sh -c "apt-get update -q && DEBIAN_FRONTEND=noninteractive \
-                apt-get install -qy --no-install-recommends $(echo $TOOLS) && apt-get clean &&
+            docker run --name apt debian sh -c "apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+                apt-get install -qy --no-install-recommends $(echo $2) && apt-get clean &&
                 rm -rf /var/lib/apt/lists/*" >"$T/.apt" 2>&1 || fail "apt: $(tail -n 5 "$T/.apt")"
-            docker commit -c 'CMD ["bash"]' tools debian:tools >/dev/null
-            docker rm tools >/dev/null
-            docker save debian:tools >"$archive.$$"
+            docker commit -c 'CMD ["bash"]' apt "$1" >/dev/null
+            docker rm apt >/dev/null
+            docker save "$1" >"$archive.$$"
             mv "$archive.$$" "$archive"
         else
             docker load -q -i "$archive" >/dev/null
         fi
     fi
-    image_names | grep debian:tools >>"$T/.images" # it stays for the next script
+    image_names | grep "$1" >>"$T/.images" # it stays for the next script
 }
+
+# debian:tools has the programs that the book's images have.
+TOOLS="procps iputils-ping net-tools iproute2 netcat-openbsd socat strace stress openssh-client
+    openssh-server sshfs cron python3-minimal"
+tools_image() { apt_image debian:tools "$TOOLS"; }
+
+# debian:cluster has etcd and nginx.
+cluster_image() { apt_image debian:cluster 'etcd-server etcd-client nginx curl jq wget python3-minimal'; }
