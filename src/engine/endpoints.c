@@ -113,6 +113,13 @@ static struct endpoint *add(struct container *c, const char *name) {
     return ep;
 }
 
+static bool names_others_only(const struct networking_config *n) {
+    for (size_t i = 0; i < n->endpoints.count; i++)
+        if (network_mode_is_bridge(n->endpoints.keys[i]))
+            return false;
+    return n->endpoints.count > 0;
+}
+
 int endpoints_plan(struct container *c, const struct networking_config *n, struct err *e) {
     const char *main = mode_network(c);
     struct network *main_network = main ? network_find(c->engine, main, NULL) : NULL;
@@ -120,9 +127,12 @@ int endpoints_plan(struct container *c, const struct networking_config *n, struc
 
     if (!main)
         return 0;
-    first = add(c, main);
-    if (!str_empty(c->rec.config.mac_address))
-        str_set(&first->want_mac, c->rec.config.mac_address);
+    /* Clients that name a network here only mean it instead of the default bridge. */
+    if (!(str_eq(main, "bridge") && names_others_only(n))) {
+        first = add(c, main);
+        if (!str_empty(c->rec.config.mac_address))
+            str_set(&first->want_mac, c->rec.config.mac_address);
+    }
     for (size_t i = 0; i < n->endpoints.count; i++) {
         const char *name = n->endpoints.keys[i];
         const struct endpoint_settings *s =

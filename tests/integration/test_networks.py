@@ -256,6 +256,15 @@ def test_several_networks_from_the_start(daemon, api):
     assert default_route(api, cid) == (subnet(daemon, 7, "1"), "eth1") # the priority
 
 
+def test_a_network_that_only_the_endpoints_name(daemon, api):
+    make(api, "a", IPAM={"Config": [{"Subnet": subnet(daemon, 7)}]})
+    cid = api.create(cmd=["sleep", "60"], host={"NetworkMode": "default"},
+                     NetworkingConfig={"EndpointsConfig": {"a": {"Aliases": ["x"]}}})
+    api.start(cid)
+    assert list(api.inspect(cid)["NetworkSettings"]["Networks"]) == ["a"]
+    assert addresses(api, cid) == {"eth0": subnet(daemon, 7, "2/24")}
+
+
 def test_networks_are_apart(daemon, api):
     make(api, "a", IPAM={"Config": [{"Subnet": subnet(daemon, 9)}]})
     make(api, "b", IPAM={"Config": [{"Subnet": subnet(daemon, 10)}]})
