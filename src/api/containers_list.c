@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "engine/endpoints.h"
 #include "engine/health.h"
+#include "engine/links.h"
 #include "engine/ports.h"
 
 static const char *const filter_keys[] = {
@@ -199,6 +200,7 @@ static int newest_first(const void *a, const void *b) {
 }
 
 static void answer(struct listing *l) {
+    auto_strv link_names = links_names(l->call->engine);
     auto_buf b = BUF_INIT;
     struct jw w;
 
@@ -207,7 +209,8 @@ static void answer(struct listing *l) {
     for (size_t i = 0; i < l->count; i++) {
         const struct show_size *s = show_sizes_find(&l->sizes, l->found[i]->rec.id);
 
-        show_container_summary(l->found[i], l->call->version, s ? s->rw : -1, s ? s->root : -1, &w);
+        show_container_summary(l->found[i], l->call->version, link_names, s ? s->rw : -1,
+                               s ? s->root : -1, &w);
     }
     jw_end_array(&w);
     call_json(l->call, 200, &b);

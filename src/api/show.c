@@ -133,17 +133,37 @@ static char *command_text(const struct container *c) {
     return buf_take(&b);
 }
 
-void show_container_summary(const struct container *c, int version, int64_t size_rw,
-                            int64_t size_root, struct jw *w) {
-    auto_free char *status = show_status_text(c), *name = xasprintf("/%s", c->rec.name);
+/* All names in one order, as dockerd's index has them. */
+static void names_emit(const struct container *c, char *const *link_names, struct jw *w) {
+    auto_free char *name = xasprintf("/%s", c->rec.name);
+    bool done = false;
+
+    jw_array(w);
+    strv_for_each (link, link_names) {
+        const char *blank = strchr(link, ' ');
+
+        if (!blank || strncmp(link, c->rec.id, (size_t)(blank - link)) != 0)
+            continue;
+        if (!done && strcmp(name, blank + 1) < 0) {
+            jw_str(w, name);
+            done = true;
+        }
+        jw_str(w, blank + 1);
+    }
+    if (!done)
+        jw_str(w, name);
+    jw_end_array(w);
+}
+
+void show_container_summary(const struct container *c, int version, char *const *link_names,
+                            int64_t size_rw, int64_t size_root, struct jw *w) {
+    auto_free char *status = show_status_text(c);
     auto_free char *command = command_text(c);
 
     jw_object(w);
     jw_kstr(w, "Id", c->rec.id);
     jw_key(w, "Names");
-    jw_array(w);
-    jw_str(w, name);
-    jw_end_array(w);
+    names_emit(c, link_names, w);
     jw_kstr(w, "Image", show_image_name(c));
     jw_kstr(w, "ImageID", c->rec.image_id);
     jw_kstr(w, "Command", command);

@@ -10,9 +10,10 @@
 void show_networks(const struct container *c, bool aliases, int version, struct jw *w);
 /* "Up 5 minutes (healthy)". Owned by the caller. */
 char *show_status_text(const struct container *c);
-/* One element of GET /containers/json. Sizes are left out when negative. */
-void show_container_summary(const struct container *c, int version, int64_t size_rw,
-                            int64_t size_root, struct jw *w);
+/* One element of GET /containers/json; link_names of links_names(). Sizes are left out when
+ * negative. */
+void show_container_summary(const struct container *c, int version, char *const *link_names,
+                            int64_t size_rw, int64_t size_root, struct jw *w);
 /* The image as ps shows it: the name given at create while it still points there, else the id. */
 const char *show_image_name(const struct container *c);
 

@@ -9,6 +9,7 @@
 #include "api/system.h"
 #include "api/volumes.h"
 #include "base/alloc.h"
+#include "engine/links.h"
 
 enum df_type { DF_CONTAINER = 1, DF_IMAGE = 2, DF_VOLUME = 4, DF_BUILD_CACHE = 8, DF_ALL = 15 };
 
@@ -129,13 +130,15 @@ static void add_containers(struct df *d) {
 }
 
 static void emit_containers(const struct df *d, struct jw *w) {
+    auto_strv link_names = links_names(d->call->engine);
+
     jw_array(w);
     for (size_t i = 0; i < d->sizes.count; i++) {
         const struct show_size *s = &d->sizes.items[i];
         const struct container *c = map_get(&d->call->engine->containers, s->id);
 
         if (c) /* else removed while the worker walked */
-            show_container_summary(c, d->call->version, s->rw, s->root, w);
+            show_container_summary(c, d->call->version, link_names, s->rw, s->root, w);
     }
     jw_end_array(w);
 }

@@ -31,6 +31,10 @@ static const struct endpoint *bridge_endpoint(const struct container *c) {
     return ep && ep->id && !str_empty(ep->address) ? ep : NULL;
 }
 
+static bool applies(const struct container *c) {
+    return c->rec.links && network_mode_is_bridge(c->rec.host.network_mode);
+}
+
 /* ---- create ---------------------------------------------------------------------------------- */
 static struct container *owner_of_network(struct container *c, struct err *e) {
     for (int depth = 0; c && depth < 8 && mode_container(c->rec.host.network_mode); depth++)
@@ -78,6 +82,31 @@ char **links_show(const struct container *c) {
     return v;
 }
 
+static int compare_strings(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char **links_names(const struct engine *engine) {
+    char **v = NULL;
+
+    map_for_each (it, &engine->containers) {
+        const struct container *parent = it->value;
+
+        if (!parent->committed || !applies(parent))
+            continue;
+        strv_for_each (link, parent->rec.links) {
+            const char *alias;
+            const struct container *other = target(parent, link, &alias);
+
+            if (other)
+                strv_take(&v, xasprintf("%s /%s/%s", other->rec.id, parent->rec.name, alias));
+        }
+    }
+    if (v)
+        qsort(v, strv_len(v), sizeof *v, compare_strings);
+    return v;
+}
+
 int links_remove(struct container *c, const char *alias, struct err *e) {
     char **kept = NULL;
     bool found = false;
@@ -107,10 +136,6 @@ int links_remove(struct container *c, const char *alias, struct err *e) {
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
-static bool applies(const struct container *c) {
-    return c->rec.links && network_mode_is_bridge(c->rec.host.network_mode);
-}
-
 int links_check(const struct container *c, struct err *e) {
     if (!applies(c))
         return 0;

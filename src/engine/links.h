@@ -11,6 +11,7 @@
 #include "base/str.h"
 
 struct container;
+struct engine;
 
 /* At create: finds the containers of HostConfig.Links; ERR_INVALID in dockerd's words. */
 int links_plan(struct container *c, struct err *e);
@@ -27,5 +28,8 @@ void links_hosts(const struct container *c, struct buf *b);
 void links_refresh_parents(struct container *c);
 /* As HostConfig.Links of inspect has them: "/db:/web/alias"; the caller's. */
 char **links_show(const struct container *c);
+/* The names that links give, sorted: "ID /web/alias", the id that of the container linked to; NULL
+ * when there are no links. The caller's. */
+char **links_names(const struct engine *engine);
 /* Removes a link (DELETE /containers/web/alias?link=1). ERR_NOT_FOUND. */
 int links_remove(struct container *c, const char *alias, struct err *e);

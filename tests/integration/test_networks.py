@@ -357,6 +357,8 @@ def test_links(api):
     assert "%s\tthe-db %s db\n" % (ip, db[:12]) in api.exec(web, ["cat", "/etc/hosts"])[1]
     assert api.exec(web, ["ping", "-c1", "-w5", "the-db"])[0] == 0
     assert api.inspect(web)["HostConfig"]["Links"] == ["/db:/web/the-db"]
+    names = lambda: {tuple(c["Names"]) for c in api.get("/containers/json", all=True)}
+    assert {("/db", "/web/the-db"), ("/web",)} <= names()
     # the target comes back with another address
     api.ok("POST", "/containers/db/stop", t=0)
     taken = api.run(["sleep", "60"], host={"NetworkMode": "bridge"})
@@ -373,6 +375,7 @@ def test_links(api):
     assert a.message == "Cannot link to a non running container: /db AS /late/db"
     assert api.request("DELETE", "/containers/web/the-db", link=1).status == 204
     assert api.inspect(web)["HostConfig"]["Links"] is None
+    assert ("/db", "/late/db") in names() # and no longer /web/the-db
     assert "the-db" not in api.exec(web, ["cat", "/etc/hosts"])[1]
 
 
