@@ -244,4 +244,4 @@ TOOLS="procps iputils-ping net-tools iproute2 netcat-openbsd socat strace stress
 tools_image() { apt_image debian:tools "$TOOLS"; }
 
 # debian:cluster has etcd and nginx.
-cluster_image() { apt_image debian:cluster 'etcd-server etcd-client nginx curl jq wget python3-minimal'; }
+cluster_image() { apt_image debian:cluster 'etcd-server etcd-client nginx curl jq wget python3'; }
