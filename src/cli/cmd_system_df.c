@@ -186,15 +186,20 @@ static void containers(struct json_object *df, struct buf *out) {
         auto_free char *cut = ellipsis(str_or_empty(jsn_str(o, "Command")), 20);
         auto_free char *command = go_quote(cut), *ago = time_ago(jsn_int(o, "Created", 0));
         auto_free char *size = human_size((double)jsn_int(o, "SizeRw", 0), 3);
-        const char *name =
-            length(names) > 0 ? json_object_get_string(json_object_array_get_idx(names, 0)) : "";
+        const char *name = "";
         size_t local = 0;
+
+        for (size_t j = 0; j < length(names) && !*name; j++) {
+            const char *one = json_object_get_string(json_object_array_get_idx(names, j));
+
+            if (*one == '/' && !strchr(one + 1, '/')) /* "/web/db" is what a link calls it */
+                name = one + 1;
+        }
 
         for (size_t j = 0; j < length(mounts); j++)
             local += str_eq(jsn_str(json_object_array_get_idx(mounts, j), "Driver"), "local");
         buf_printf(&t, "%s\t%s\t%s\t%zu\t%s\t%s\t%s\t%s\n", id, str_or_empty(jsn_str(o, "Image")),
-                   command, local, size, ago, str_or_empty(jsn_str(o, "Status")),
-                   *name == '/' ? name + 1 : name);
+                   command, local, size, ago, str_or_empty(jsn_str(o, "Status")), name);
     }
     section("Containers", &t, false, out);
 }

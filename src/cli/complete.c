@@ -59,7 +59,10 @@ static void offer_objects(struct cli *cli, const char *path, const char *query, 
              json_object_is_type(v, json_type_array) && j < json_object_array_length(v); j++) {
             const char *name = json_object_get_string(json_object_array_get_idx(v, j));
 
-            offer(*name == '/' ? name + 1 : name, prefix);
+            if (*name != '/')
+                offer(name, prefix);
+            else if (!strchr(name + 1, '/')) /* "/web/db" is what a link calls it */
+                offer(name + 1, prefix);
         }
     }
 }

@@ -28,6 +28,7 @@ def network(name, **more):
 
 NETWORKS = [network("n10", Labels={"a": "b"}), network("n9", Internal=True, EnableIPv6=True),
             network("bridge", Created="2026-11-22T15:45:47.6+01:00"), network("none", Driver="null")]
+LINKED = [{"Id": ID, "Names": ["/a/db", "/db"]}, {"Id": ID, "Names": ["/a"]}]
 ANSWERS = {
     ("GET", "/networks"): (200, NETWORKS),
     ("POST", "/networks/create"): (201, {"Id": ID, "Warning": ""}),
@@ -40,6 +41,8 @@ ANSWERS = {
     ("DELETE", "/networks/n10"): (204, None),
     ("DELETE", "/networks/bridge"): (403, {"message": "bridge is a pre-defined network and cannot be removed"}),
     ("POST", "/networks/prune"): (200, {"NetworksDeleted": ["n9", "n10"]}),
+    ("GET", "/containers/json"): (200, LINKED),
+    ("GET", "/system/df"): (200, {"Containers": LINKED}),
     ("POST", "/containers/create"): (201, {"Id": ID, "Warnings": []}),
     ("POST", "/containers/c/update"): (200, {"Warnings": ["careful"]}),
     ("GET", "/containers/c/ports/explain"): (200, {"Warnings": ["chain FORWARD of table ip filter drops"], "Ports": [
@@ -268,6 +271,14 @@ def test_completion(script):
         "n10", "n9", "bridge", "none"]
     _, asked = script("fence", "__complete", "network", "connect", "--alias", "x", "n9", "")
     assert [p for _, p, _, _ in asked] == ["/containers/json"]
+
+
+def test_names_that_links_give(script):
+    assert script("fence", "__complete", "network", "connect", "n9", "")[0].stdout.split() == ["db", "a"]
+    lines = script("fence", "system", "df", "-v")[0].stdout.splitlines()
+    assert [line.split()[-1] for line in lines if line.startswith(ID[:12])] == ["db", "a"]
+    assert script("fence", "ps", "--format", "{{.Names}}")[0].stdout.split() == ["db", "a"]
+    assert script("fence", "ps", "--no-trunc", "--format", "{{.Names}}")[0].stdout.split() == ["a/db,db", "a"]
 
 
 # ---- with the daemon under test -------------------------------------------------------------------------------------
