@@ -254,10 +254,11 @@ static void inspect(struct api_call *c) {
     jw_kstr(&w, "Parent", i->parent);
     jw_kstr(&w, "Comment", i->config.comment);
     jw_kstr(&w, "Created", time_format(i->created_ns, text));
-    if (c->version < 45) {
+    if (c->version < 45)
         jw_kstr(&w, "Container", i->config.container);
-        emit_config(&w, "ContainerConfig", i->config.container_config);
-    }
+    /* Not in 1.45 and later, but docker-compose 1.29 asks for the newest version there is, and
+     * cannot make a container anew without it. */
+    emit_config(&w, "ContainerConfig", i->config.container_config);
     jw_kstr(&w, "DockerVersion", i->config.docker_version);
     jw_kstr(&w, "Author", i->config.author);
     emit_config(&w, "Config", i->config.config);

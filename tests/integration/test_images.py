@@ -11,6 +11,7 @@ import tarfile
 import pytest
 
 from harness import images
+from harness.api import Api
 from harness.wait import until
 
 TAR = {"Content-Type": "application/x-tar"}
@@ -372,3 +373,11 @@ def test_many_layers(api):
     assert api.get("/containers/%s/changes" % cid) == [{"Path": "/top", "Kind": 0}]
     api.ok("POST", "/commit", {}, container=cid, repo="deep", tag="2")
     assert api.output(["cat", "top"], image="deep:2") == (0, "own\n")
+
+
+def test_what_old_compose_reads_of_an_image(api):
+    """docker-compose 1.29 asks for the newest version, and makes containers anew by this."""
+    for version in ("v1.41", "v1.51"):
+        image = Api(api.path, version).get("/images/busybox/json")
+        assert isinstance(image["ContainerConfig"], dict)
+        assert ("Container" in image) == (version == "v1.41")
