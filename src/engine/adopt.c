@@ -249,6 +249,15 @@ static void nothing(struct container *c) {
     (void)c;
 }
 
+/* Whether the record is of this start or of an earlier one. What has changed since (networks,
+ * ports) is in the record only. */
+static bool knows_start(const struct container *c, const char *state_dir) {
+    int64_t pid, start;
+
+    return c->rec.running && monitor_read_pid(state_dir, &pid, &start) == 0 && pid == c->rec.pid &&
+           start == c->rec.start_time;
+}
+
 static void adopt_one(struct container *c, int64_t deadline_ns) {
     auto_free char *state_dir = container_state_dir(c);
 
@@ -261,7 +270,8 @@ static void adopt_one(struct container *c, int64_t deadline_ns) {
             container_clear(c, nothing);
         return;
     }
-    load_runtime(c, state_dir); /* newer than the record, if that start was not recorded */
+    if (!knows_start(c, state_dir))
+        load_runtime(c, state_dir);
     if (adopt_running(c, state_dir, deadline_ns))
         return;
     (void)record_start(c, state_dir); /* its end is saved, and so is this */

@@ -39,6 +39,7 @@ static const struct field endpoint_fields[] = {
     FIELD(EP, "Gateway6", FIELD_STR, gateway6, FIELD_OMIT_EMPTY),
     FIELD(EP, "PrefixLen", FIELD_INT, prefix_len, FIELD_OMIT_EMPTY),
     FIELD(EP, "PrefixLen6", FIELD_INT, prefix_len6, FIELD_OMIT_EMPTY),
+    FIELD(EP, "Changing", FIELD_BOOL_T, changing, FIELD_OMIT_EMPTY),
     FIELD_END,
 };
 const struct field_table endpoint_table = FIELD_TABLE(EP, endpoint_fields);

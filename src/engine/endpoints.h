@@ -26,6 +26,9 @@ struct endpoint {
     /* while it is attached; id NULL: it is not */
     char *id, *host_if, *if_name, *mac, *address, *gateway, *address6, *gateway6;
     int64_t prefix_len, prefix_len6;
+    /* A set-up process is making or removing the interface of the running container. Written before
+     * it is asked to: a daemon that dies meanwhile leaves it to the next one to take it away. */
+    bool changing;
 };
 extern const struct field_table endpoint_table;
 
@@ -60,6 +63,9 @@ void endpoints_events(struct engine *eng, char *const *networks, const char *con
                       const char *action);
 /* Puts what fence-netd must know of it: names, and where it asks. */
 void endpoints_tell_names(const struct container *c);
+
+/* Of an adopted container: takes away what the last daemon had begun to connect or disconnect. */
+void endpoints_finish_changes(struct container *c);
 
 /* ---- between endpoints.c and endpoints_connect.c ----------------------------------------------
  */

@@ -14,6 +14,8 @@
 #include "engine/netfiles.h"
 #include "engine/ports.h"
 
+#define NETWORKS_CHANGING_MAX 32 /* at once, of one container */
+
 /* A call that waits for a start to end, then for the set-up process. */
 struct change {
     struct engine *engine;
@@ -30,6 +32,9 @@ static void finish(struct change *x, struct err *e) {
     free(x);
 }
 
+static void connected(void *arg, struct err *e);
+static void disconnected(void *arg, struct err *e);
+
 static void put_default(struct rt_net *net, const struct endpoint *ep, const char *gateway) {
     struct rt_default *d;
 
@@ -41,8 +46,8 @@ static void put_default(struct rt_net *net, const struct endpoint *ep, const cha
 }
 
 /* done() is called in any case. */
-static void call_runtime(struct container *c, struct change *x, const struct endpoint *ep,
-                         void (*done)(void *arg, struct err *e)) {
+static void call_runtime(struct container *c, struct change *x, const struct endpoint *ep) {
+    void (*done)(void *arg, struct err *e) = x->connecting ? connected : disconnected;
     const struct endpoint *without = x->connecting ? NULL : ep;
     const struct endpoint *gw = endpoint_gateway_without(c, AF_INET, without);
     const struct endpoint *gw6 = endpoint_gateway_without(c, AF_INET6, without);
@@ -58,6 +63,35 @@ static void call_runtime(struct container *c, struct change *x, const struct end
     put_default(&q.net, gw6, gw6 ? gw6->gateway6 : NULL);
     (void)net_call(c->engine, &q, c->pidfd, done, x); /* done() is told */
     field_done(&rt_request_table, &q);
+}
+
+/* The intention is in the database. */
+static void intended(void *arg, int written) {
+    struct change *x = arg;
+    struct container *c = map_get(&x->engine->containers, x->container);
+    struct network *n = map_get(&x->engine->networks, x->network);
+    struct endpoint *ep = c && n ? endpoint_on(c, n) : NULL;
+    auto_err e = ERR_INIT;
+
+    if (ep && ep->id && c->rec.running && written == 0) {
+        call_runtime(c, x, ep);
+        return;
+    }
+    if (written < 0)
+        (void)err_sys(&e, written, "cannot save container %s", x->container); /* sets */
+    else if (x->connecting)
+        (void)err_set(&e, ERR_CONFLICT, "container %s has ended meanwhile", x->container);
+    if (ep)
+        ep->changing = false;
+    if (x->connecting)
+        connected(x, &e);
+    else
+        disconnected(x, &e);
+}
+
+static void begin_change(struct container *c, struct change *x, struct endpoint *ep) {
+    ep->changing = true;
+    container_save(c, intended, x);
 }
 
 /* ---- connect --------------------------------------------------------------------------------- */
@@ -123,9 +157,12 @@ static void connected(void *arg, struct err *e) {
     }
     if (e->class != ERR_NONE) {
         endpoint_drop(c, n);
+        container_save(c, NULL, NULL);
         finish(x, e);
         return;
     }
+    if (endpoint_on(c, n))
+        endpoint_on(c, n)->changing = false;
     save_and_tell(c, n, "connect");
     if (c->rec.running && !c->rec.ports.count) {
         ports_publish(c, ports_published, x); /* it may lead outside for the first time */
@@ -157,7 +194,7 @@ static void connect_settled(struct container *c, void *arg) {
     }
     r = endpoint_attach_one(c, ep, &e);
     if (r == 0) {
-        call_runtime(c, x, ep, connected);
+        begin_change(c, x, ep);
     } else {
         endpoint_drop(c, n);
         finish(x, &e);
@@ -178,7 +215,10 @@ static void disconnected(void *arg, struct err *e) {
     struct container *c = map_get(&x->engine->containers, x->container);
     struct network *n = map_get(&x->engine->networks, x->network);
 
-    if (e->class != ERR_NONE && c && c->rec.running && !x->force) {
+    if (e->class != ERR_NONE && c && n && c->rec.running && !x->force) {
+        if (endpoint_on(c, n))
+            endpoint_on(c, n)->changing = false;
+        container_save(c, NULL, NULL);
         finish(x, e);
         return;
     }
@@ -211,7 +251,7 @@ static void disconnect_settled(struct container *c, void *arg) {
                     "container cannot be disconnected from host network or connected to host "
                     "network");
     if (r == 0 && c->rec.running && ep->if_name) {
-        call_runtime(c, x, ep, disconnected);
+        begin_change(c, x, ep);
         return;
     }
     if (r < 0) {
@@ -249,4 +289,27 @@ void network_connect(struct network *n, struct container *c, const struct endpoi
 void network_disconnect(struct network *n, struct container *c, bool force, endpoint_done *done,
                         void *arg) {
     begin(n, c, NULL, false, force, done, arg);
+}
+
+/* ---- after a daemon's death ------------------------------------------------------------------ */
+static void taken_away(void *arg, struct err *e) {
+    if (e->class != ERR_NONE)
+        log_warn("a connection that was cut off could not be taken away", "container", arg, "error",
+                 err_msg(e));
+    free(arg);
+}
+
+void endpoints_finish_changes(struct container *c) {
+    struct network *changing[NETWORKS_CHANGING_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < c->rec.endpoints.count && count < NETWORKS_CHANGING_MAX; i++) {
+        const struct endpoint *ep = field_array_at(&c->rec.endpoints, struct endpoint, i);
+        struct network *n = ep->changing ? map_get(&c->engine->networks, ep->network_id) : NULL;
+
+        if (n)
+            changing[count++] = n;
+    }
+    for (size_t i = 0; i < count; i++)
+        network_disconnect(changing[i], c, true, taken_away, xstrdup(c->rec.id));
 }

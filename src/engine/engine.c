@@ -242,6 +242,8 @@ int engine_open(struct loop *l, struct engine_options *options, struct engine **
         return r;
     }
     networks_adopted(eng);
+    map_for_each (it, &eng->containers)
+        endpoints_finish_changes(it->value);
     networks_watch(eng);
     if (netd_link_is_up(eng->netd))
         tell_netd(eng);
