@@ -221,6 +221,7 @@ static void clear(struct endpoint *ep) {
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         str_set(texts[i], NULL);
     ep->prefix_len = ep->prefix_len6 = 0;
+    ep->changing = false;
 }
 
 static void give_back(struct network *n, const char *address, const char *host_if) {

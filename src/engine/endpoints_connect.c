@@ -20,6 +20,7 @@
 struct change {
     struct engine *engine;
     char container[ID_LEN + 1], network[ID_LEN + 1];
+    char endpoint[ID_LEN + 1]; /* that is being changed; a restart meanwhile gives it another id */
     struct endpoint_settings settings;
     bool connecting, force;
     endpoint_done *done;
@@ -65,6 +66,10 @@ static void call_runtime(struct container *c, struct change *x, const struct end
     field_done(&rt_request_table, &q);
 }
 
+static bool is_same(const struct change *x, const struct endpoint *ep) {
+    return ep && str_eq(ep->id, x->endpoint);
+}
+
 /* The intention is in the database. */
 static void intended(void *arg, int written) {
     struct change *x = arg;
@@ -73,16 +78,12 @@ static void intended(void *arg, int written) {
     struct endpoint *ep = c && n ? endpoint_on(c, n) : NULL;
     auto_err e = ERR_INIT;
 
-    if (ep && ep->id && c->rec.running && written == 0) {
+    if (written < 0)
+        (void)err_sys(&e, written, "cannot save container %s", x->container); /* sets */
+    else if (is_same(x, ep) && c->rec.running) {
         call_runtime(c, x, ep);
         return;
     }
-    if (written < 0)
-        (void)err_sys(&e, written, "cannot save container %s", x->container); /* sets */
-    else if (x->connecting)
-        (void)err_set(&e, ERR_CONFLICT, "container %s has ended meanwhile", x->container);
-    if (ep)
-        ep->changing = false;
     if (x->connecting)
         connected(x, &e);
     else
@@ -91,6 +92,7 @@ static void intended(void *arg, int written) {
 
 static void begin_change(struct container *c, struct change *x, struct endpoint *ep) {
     ep->changing = true;
+    snprintf(x->endpoint, sizeof x->endpoint, "%s", ep->id);
     container_save(c, intended, x);
 }
 
@@ -148,10 +150,16 @@ static void connected(void *arg, struct err *e) {
     struct change *x = arg;
     struct container *c = map_get(&x->engine->containers, x->container);
     struct network *n = map_get(&x->engine->networks, x->network);
+    struct endpoint *ep = c && n ? endpoint_on(c, n) : NULL;
     auto_err own = ERR_INIT;
 
-    if (!c || !n) {
-        (void)err_set(&own, ERR_CONFLICT, "the container has been removed meanwhile"); /* sets */
+    if (!ep) {
+        (void)err_set(&own, ERR_CONFLICT,
+                      "the container has been removed or disconnected meanwhile");
+        finish(x, &own);
+        return;
+    }
+    if (!is_same(x, ep)) { /* it has ended: the connection is one of its next start, or was */
         finish(x, &own);
         return;
     }
@@ -161,8 +169,7 @@ static void connected(void *arg, struct err *e) {
         finish(x, e);
         return;
     }
-    if (endpoint_on(c, n))
-        endpoint_on(c, n)->changing = false;
+    ep->changing = false;
     save_and_tell(c, n, "connect");
     if (c->rec.running && !c->rec.ports.count) {
         ports_publish(c, ports_published, x); /* it may lead outside for the first time */
@@ -210,26 +217,32 @@ static void move_ports(struct container *c) {
         ports_withdraw(c);
 }
 
+static void disconnect_settled(struct container *c, void *arg);
+
 static void disconnected(void *arg, struct err *e) {
     struct change *x = arg;
     struct container *c = map_get(&x->engine->containers, x->container);
     struct network *n = map_get(&x->engine->networks, x->network);
+    struct endpoint *ep = c && n ? endpoint_on(c, n) : NULL;
+    bool carried_ports = c && c->rec.ports.count > 0;
 
-    if (e->class != ERR_NONE && c && n && c->rec.running && !x->force) {
-        if (endpoint_on(c, n))
-            endpoint_on(c, n)->changing = false;
+    if (ep && ep->id && !is_same(x, ep)) { /* a restart has attached it again */
+        err_done(e);
+        container_when_settled(c, disconnect_settled, x);
+        return;
+    }
+    if (ep && e->class != ERR_NONE && c->rec.running && !x->force) {
+        ep->changing = false;
         container_save(c, NULL, NULL);
         finish(x, e);
         return;
     }
     err_done(e);
-    if (c && n) {
-        bool carried_ports = c->rec.ports.count > 0;
-
+    if (ep) {
         endpoint_drop(c, n);
-        save_and_tell(c, n, "disconnect");
         if (carried_ports && c->rec.running)
             move_ports(c);
+        save_and_tell(c, n, "disconnect");
     }
     finish(x, e);
 }

@@ -205,18 +205,29 @@ static bool rule_of(const struct container *c, const struct published_port *p,
     return true;
 }
 
-static int change_rules(const struct container *c, const struct published_port *p, size_t count,
-                        bool put) {
+static int put_rules(const struct container *c, const struct published_port *p, size_t count) {
     auto_free struct fw_port *rules = xcalloc(count ? count : 1, sizeof *rules);
     size_t n = 0;
 
     for (size_t i = 0; i < count; i++)
         if (rule_of(c, &p[i], &rules[n]))
             n++;
-    if (!n || !c->engine->firewall)
-        return 0;
-    return put ? firewall_ports_put(c->engine->firewall, rules, n)
-               : firewall_ports_del(c->engine->firewall, rules, n);
+    return n && c->engine->firewall ? firewall_ports_put(c->engine->firewall, rules, n) : 0;
+}
+
+/* By what is published alone: the network behind it may have gone. Those without a rule are missing
+ * there, which is success. */
+static int del_rules(const struct container *c, const struct published_port *p, size_t count) {
+    auto_free struct fw_port *rules = xcalloc(count ? count : 1, sizeof *rules);
+    size_t n = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        rules[n] = (struct fw_port){.proto = (uint8_t)port_proto_number(p[i].proto),
+                                    .host_port = (uint16_t)p[i].host_port};
+        if (ip_parse(p[i].host_ip, &rules[n].host) == 0)
+            n++;
+    }
+    return n && c->engine->firewall ? firewall_ports_del(c->engine->firewall, rules, n) : 0;
 }
 
 static void log_rules(const struct container *c, int r) {
@@ -296,8 +307,8 @@ static void reserved(void *arg, const uint16_t *ports, struct err *e) {
     } else {
         before = c->rec.ports.count;
         record(c, &x->wants, ports);
-        log_rules(c, change_rules(c, (struct published_port *)c->rec.ports.items + before,
-                                  c->rec.ports.count - before, true));
+        log_rules(c, put_rules(c, (struct published_port *)c->rec.ports.items + before,
+                               c->rec.ports.count - before));
         remember(c, x->port_map);
     }
     x->done(x->arg, &own);
@@ -355,7 +366,7 @@ static struct netd_port netd_of(const struct container *c, const struct publishe
 void ports_withdraw(struct container *c) {
     if (!c->rec.ports.count)
         return;
-    log_rules(c, change_rules(c, c->rec.ports.items, c->rec.ports.count, false));
+    log_rules(c, del_rules(c, c->rec.ports.items, c->rec.ports.count));
     netd_release(c->engine->netd, c->rec.id, NULL, 0);
     field_array_clear(&c->rec.ports, &published_port_table);
 }
@@ -427,7 +438,7 @@ int ports_remove(struct container *c, char *const *what, struct err *e) {
             i++;
             continue;
         }
-        log_rules(c, change_rules(c, p, 1, false));
+        log_rules(c, del_rules(c, p, 1));
         netd_release(c->engine->netd, c->rec.id, &n, 1);
         forget(c, p);
         field_array_del(&c->rec.ports, &published_port_table, i);
@@ -456,13 +467,14 @@ void ports_tell(struct container *c) {
 
 void ports_adopt(struct container *c) {
     if (c->rec.ports.count)
-        log_rules(c, change_rules(c, c->rec.ports.items, c->rec.ports.count, true));
+        log_rules(c, put_rules(c, c->rec.ports.items, c->rec.ports.count));
 }
 
 void ports_retarget(struct container *c) {
     if (!c->rec.ports.count)
         return;
-    log_rules(c, change_rules(c, c->rec.ports.items, c->rec.ports.count, true));
+    log_rules(c, del_rules(c, c->rec.ports.items, c->rec.ports.count));
+    log_rules(c, put_rules(c, c->rec.ports.items, c->rec.ports.count));
     netd_release(c->engine->netd, c->rec.id, NULL, 0);
     ports_tell(c);
 }

@@ -193,6 +193,13 @@ int setup_connect(struct setup *s, struct err *e) {
         r = call_inside(s, connect_inside, e);
     else if (s->net_ns >= 0)
         (void)call_inside(s, undo_inside, NULL); /* macvlans that came before the failure */
+    /* A daemon that has gone meanwhile will not hear of it, and the next one takes away what it
+     * finds: perhaps it has looked already. */
+    if (r >= 0) {
+        r = setup_check_daemon(s, e);
+        if (r < 0)
+            (void)call_inside(s, undo_inside, NULL); /* as far as it goes */
+    }
     if (r < 0)
         setup_net_undo(s);
     return r;

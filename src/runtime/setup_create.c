@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -16,6 +17,8 @@
 #include "runtime/setup.h"
 #include "sys/clone.h"
 #include "sys/netlink.h"
+
+#define END_OF_B_MS 2000 /* from the end of its socket to its own */
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -209,7 +212,11 @@ static int after_clone(struct setup *s, struct err *e) {
 /* B tells more than a broken socket or a namespace without a process does: its own error wins over
  * ours when it has gone. */
 static int prefer_error_of_first(struct setup *s, int r, enum sync_kind *kind, struct err *e) {
+    struct pollfd end = {.fd = s->pidfd, .events = POLLIN};
     if (r != -EPIPE && r != -ECONNRESET && r != -ESRCH)
+        return r;
+    /* If it was its end: a B that lives waits for us. */
+    if (poll(&end, 1, END_OF_B_MS) <= 0)
         return r;
     auto_err theirs = ERR_INIT;
     int other = setup_wait_for_exec(s, kind, &theirs);

@@ -52,5 +52,17 @@ int setup_names_begin(struct setup *s, struct err *e) {
 }
 
 int setup_names_end(struct setup *s, struct err *e) {
-    return s->names < 0 ? 0 : netd_attach_end(take_fd(&s->names), e);
+    if (s->names < 0)
+        return 0;
+    int r = netd_attach_end(take_fd(&s->names), e);
+    if (r != -ECONNRESET && r != -EPIPE)
+        return r;
+    /* It has been killed; the daemon starts another, which is asked once more. */
+    if (e)
+        err_done(e);
+    r = setup_names_begin(s, e);
+    if (r >= 0)
+        r = netd_attach_end(take_fd(&s->names), e);
+    /* Not an error that B's end would give, see prefer_error_of_first(). */
+    return r == -ECONNRESET || r == -EPIPE ? -EIO : r;
 }
