@@ -48,6 +48,10 @@ static struct run start(bool tty, const char *const *program) {
             _exit(99);
         if (dup2(slave, 1) < 0 || dup2(slave, 2) < 0)
             _exit(99);
+        /* Under nohup, or behind a shell's &: what is ignored at the start a shell cannot trap. */
+        (void)signal(SIGHUP, SIG_DFL);
+        (void)signal(SIGINT, SIG_DFL);
+        (void)signal(SIGQUIT, SIG_DFL);
         (void)execv(getenv("FENCE_INIT"), (char *const *)argv);
         _exit(99);
     }
