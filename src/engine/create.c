@@ -19,6 +19,7 @@
 #include "engine/labels.h"
 #include "engine/links.h"
 #include "engine/names.h"
+#include "engine/port_map.h"
 #include "engine/userns.h"
 #include "image/overlay.h"
 
@@ -303,6 +304,8 @@ static int fill(struct creation *x, struct create_body *body, struct image *imag
     str_set(&rec->image_platform, "linux");
     field_copy(&container_config_table, &rec->config, &body->config);
     field_copy(&host_config_table, &rec->host, &body->host);
+    free(rec->host.port_bindings);
+    rec->host.port_bindings = port_map_complete(body->host.port_bindings);
     r = container_config_command(&rec->config, &rec->path, &rec->args, e);
     if (r == 0)
         r = check_joined(x->engine, rec->host.ipc_mode, e);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/str.h"
 #include "format/json.h"
 #include "network/addr.h"
@@ -92,4 +93,35 @@ int port_map_check(const char *port_map, struct err *e) {
         }
     }
     return 0;
+}
+
+char *port_map_complete(const char *port_map) {
+    auto_json *doc = NULL;
+    auto_buf b = BUF_INIT;
+    struct jw w;
+
+    if (str_empty(port_map) || jsn_parse(port_map, strlen(port_map), &doc, NULL) < 0 || !doc ||
+        !json_object_is_type(doc, json_type_object))
+        return port_map ? xstrdup(port_map) : NULL;
+    jw_init(&w, &b);
+    jw_object(&w);
+    json_object_object_foreach(doc, port, list) {
+        jw_key(&w, port);
+        if (!json_object_is_type(list, json_type_array)) {
+            jw_null(&w);
+            continue;
+        }
+        jw_array(&w);
+        for (size_t i = 0; i < json_object_array_length(list); i++) {
+            struct json_object *one = json_object_array_get_idx(list, i);
+
+            jw_object(&w);
+            jw_kstr(&w, "HostIp", jsn_str(one, "HostIp"));
+            jw_kstr(&w, "HostPort", jsn_str(one, "HostPort"));
+            jw_end_object(&w);
+        }
+        jw_end_array(&w);
+    }
+    jw_end_object(&w);
+    return buf_take(&b);
 }

@@ -15,3 +15,5 @@ int port_range_parse(const char *text, uint16_t *ret_first, uint16_t *ret_last);
 int port_parse(const char *text, uint16_t *ret_port, uint8_t *ret_proto);
 /* A PortMap ({"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}): ERR_INVALID in dockerd's words. */
 int port_map_check(const char *port_map, struct err *e);
+/* As Go prints it: each binding with both of its members. The caller's; NULL for none. */
+char *port_map_complete(const char *port_map);

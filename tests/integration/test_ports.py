@@ -116,6 +116,8 @@ def test_random_ports_and_ranges(api):
     cid = serve(api, "web", {"80/tcp": [{"HostPort": ""}, {"HostPort": "39500-39509"}], "53/udp": []},
                 PublishAllPorts=True)
     ports = {int(b["HostPort"]) for b in api.inspect(cid)["NetworkSettings"]["Ports"]["80/tcp"]}
+    assert api.inspect(cid)["HostConfig"]["PortBindings"]["80/tcp"] == [ # both members, as Docker prints them
+        {"HostIp": "", "HostPort": ""}, {"HostIp": "", "HostPort": "39500-39509"}]
     assert len(ports) == 2 and any(39500 <= p <= 39509 for p in ports)
     assert all(fetch("127.0.0.1", p) for p in ports)
     ten = [api.create(cmd=["sleep", "60"], host={"NetworkMode": "bridge", "PortBindings": {
